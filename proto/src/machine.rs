@@ -23,7 +23,7 @@ use bytes::Bytes;
 pub trait Machine {
     /// Who is at the other end: `()` on a socket with one peer, a socket address above UDP or raw
     /// IP.
-    type Peer: Copy;
+    type Peer: Copy + fmt::Debug;
     /// Names one exchange among those the machine carries: `()` where there is one only.
     type Session: Copy + Ord;
     /// What the machine tells its application.
@@ -43,6 +43,9 @@ pub trait Machine {
     /// Tells that the datagram polled last was *not* sent, because the transport now takes at
     /// most `limit` bytes. The machine offers its content again, cut smaller.
     fn handle_rejected(&mut self, now: Instant, limit: usize);
+
+    /// Tells that the program is about to stop: no new exchange begins, those under way may end.
+    fn handle_stop(&mut self, now: Instant);
 
     /// Takes the application's answer to an event, or its wish.
     fn handle_command(&mut self, now: Instant, session: Self::Session, command: Self::Command);

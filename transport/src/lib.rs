@@ -1,1 +1,20 @@
-//! Placeholder while the workspace is laid out.
+//! The seam between protocol machines and datagram sockets.
+//!
+//! A kernel SCTP association or DCCP connection is a datagram socket with one peer; a UDP or raw
+//! IP socket is one with many. So there is one socket trait below ([`DatagramSocket`]) and one
+//! machine trait above ([`Machine`]), and [`Pump`] is the only code that carries bytes from one to
+//! the other. [`Connection`] adds the application; a driver adds nothing but the waiting.
+//!
+//! No I/O happens here, and no clock is read: both are behind the traits.
+#![forbid(unsafe_code)]
+
+mod connection;
+mod pump;
+mod socket;
+
+pub use connection::{Application, Buffers, Connection, Turn};
+pub use proto::machine::{
+    CloseReason, Datagram, Delivery, Disposition, Machine, StreamId, Transmit,
+};
+pub use pump::{Flow, Limits, Pump};
+pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};
