@@ -1,0 +1,180 @@
+//! A body that comes in blocks, over a transport that loses them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::Event;
+use crate::digest::Digests;
+use crate::etag::EntityTag;
+use crate::framing::{Block, ExchangeId};
+use crate::intervals::Intervals;
+use crate::response::ResponseHead;
+
+/// How many exchanges back blocks are still accepted: later than that they are not on their way
+/// any more.
+const MAX_ACCEPTED: usize = 8;
+
+/// What tells one version of a representation from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    etag: Option<EntityTag>,
+    digests: Digests,
+    complete: u64,
+}
+
+impl Version {
+    pub(super) fn of(head: &ResponseHead, complete: u64) -> Self {
+        let digests = head.fields.joined("Repr-Digest");
+        Self {
+            etag: head.fields.single("ETag").and_then(EntityTag::parse),
+            digests: digests.map_or_else(Digests::default, |field| Digests::parse(&field)),
+            complete,
+        }
+    }
+
+    /// Whether bytes of both may be joined: they share a strong validator (RFC 9110 §15.3.7.3), or
+    /// a digest of the whole.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        let same_tag = match (&self.etag, &other.etag) {
+            (Some(a), Some(b)) => a.strong_eq(b),
+            _ => false,
+        };
+        let same_digest = |a: Option<&[u8]>, b: Option<&[u8]>| a.is_some() && a == b;
+        let Digests { sha256, sha512 } = &self.digests;
+        self.complete == other.complete
+            && (same_tag
+                || same_digest(
+                    sha256.as_ref().map(<[u8; 32]>::as_slice),
+                    other.digests.sha256.as_ref().map(<[u8; 32]>::as_slice),
+                )
+                || same_digest(
+                    sha512.as_ref().map(<[u8; 64]>::as_slice),
+                    other.digests.sha512.as_ref().map(<[u8; 64]>::as_slice),
+                ))
+    }
+
+    /// Whether a later answer can be recognized as of this version.
+    pub(super) fn is_recognizable(&self) -> bool {
+        self.strong_etag().is_some() || self.digests != Digests::default()
+    }
+
+    /// The tag for an `If-Range` field, which takes no weak one (RFC 9110 §13.1.5).
+    pub(super) fn strong_etag(&self) -> Option<&EntityTag> {
+        self.etag.as_ref().filter(|etag| !etag.is_weak())
+    }
+}
+
+/// What has come of a body, and which blocks belong to it.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    pub(super) version: Version,
+    /// Which part of the representation is wanted.
+    wanted: Range<u64>,
+    received: Intervals,
+    /// Exchanges whose head said that their blocks are of this version, the latest last.
+    accepted: VecDeque<ExchangeId>,
+    /// The end of what the last request asked for.
+    pub(super) asked_end: u64,
+    new: Vec<Range<u64>>,
+}
+
+/// What a block brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Whether any byte of it is new.
+    pub(super) progress: bool,
+    /// Whether it ends where the last request ends, so that nothing else is to come.
+    pub(super) at_end: bool,
+}
+
+impl Blocks {
+    pub(super) fn new(
+        version: Version,
+        wanted: Range<u64>,
+        exchange: ExchangeId,
+        max_intervals: usize,
+    ) -> Self {
+        Self {
+            version,
+            asked_end: wanted.end,
+            wanted,
+            received: Intervals::new(max_intervals),
+            accepted: VecDeque::from([exchange]),
+            new: Vec::new(),
+        }
+    }
+
+    /// Whether the blocks of `exchange` are of this version.
+    pub(super) fn accepts(&self, exchange: ExchangeId) -> bool {
+        self.accepted.contains(&exchange)
+    }
+
+    /// The head of `exchange` said that it sends this version.
+    pub(super) fn accept(&mut self, exchange: ExchangeId) {
+        if self.accepted.len() == MAX_ACCEPTED {
+            self.accepted.pop_front();
+        }
+        self.accepted.push_back(exchange);
+    }
+
+    /// Takes a block of an accepted exchange. What lies outside the part that is wanted is
+    /// dropped; so is a block that would need one interval too many, to be asked for again.
+    pub(super) fn take(&mut self, block: &Block, events: &mut VecDeque<Event>) -> Taken {
+        let range = block.range();
+        let inside = range.start.max(self.wanted.start)..range.end.min(self.wanted.end);
+        let nothing = Taken {
+            progress: false,
+            at_end: false,
+        };
+        if inside.is_empty() {
+            return nothing;
+        }
+        self.new.clear();
+        if self.received.insert(inside.clone(), &mut self.new).is_err() {
+            return nothing;
+        }
+        let cut = |part: &Range<u64>| slice(&block.data, range.start, part);
+        let mut from = inside.start;
+        for new in &self.new {
+            if from < new.start {
+                events.push_back(repeated(from, cut(&(from..new.start))));
+            }
+            events.push_back(Event::Body {
+                offset: new.start,
+                data: cut(new),
+            });
+            from = new.end;
+        }
+        if from < inside.end {
+            events.push_back(repeated(from, cut(&(from..inside.end))));
+        }
+        Taken {
+            progress: !self.new.is_empty(),
+            at_end: inside.end == self.asked_end,
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.received.covers(self.wanted.clone())
+    }
+
+    pub(super) fn holes(&self) -> impl Iterator<Item = Range<u64>> {
+        self.received.holes(self.wanted.clone())
+    }
+
+    pub(super) fn missing(&self) -> u64 {
+        (self.wanted.end - self.wanted.start).saturating_sub(self.received.covered())
+    }
+}
+
+fn repeated(offset: u64, data: Bytes) -> Event {
+    Event::Repeated { offset, data }
+}
+
+/// The bytes of `part` in `data`, which begins at `start`.
+fn slice(data: &Bytes, start: u64, part: &Range<u64>) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset - start).unwrap_or(usize::MAX);
+    data.slice(at(part.start)..at(part.end))
+}

@@ -1,0 +1,429 @@
+//! The machine of a server's exchange.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::answer::{self, Answer, Context};
+use super::sending::{Cut, Sending};
+use super::{Command, Config, Event, Summary};
+use crate::date::HttpDate;
+use crate::framing::ExchangeId;
+use crate::machine::{CloseReason, Datagram, Delivery, Disposition, Machine, StreamId, Transmit};
+use crate::request::{self, Form, Method, Progress, Rejection, Request, RequestReader};
+use crate::response;
+use crate::status::Status;
+use crate::target::TargetPath;
+
+/// Over SCTP, one exchange: a request on a stream, its answer on the same stream. Over DCCP, the
+/// exchanges of one connection, one after the other: with the offset framing the client asks
+/// again for what it lacks, and it closes when it has everything.
+///
+/// ```text
+///            request, or none in time         Respond              all sent
+///  Reading ----------------------> Deciding ---------> Answering ----------> Ended: Close
+///                                     ^                  |  |
+///                                     |  next exchange   |  | bytes missing
+///                                     +------------------+  +--------------> Ended: Abort
+/// ```
+///
+/// With the offset framing an exchange stays in Answering when all is sent, until the client
+/// closes, asks again, or is silent for [`Config::idle_timeout`].
+#[derive(Debug)]
+pub struct Exchange {
+    config: Config,
+    reader: RequestReader,
+    /// Whether a piece of a request was received.
+    begun: bool,
+    state: State,
+    events: VecDeque<Event>,
+    /// The largest message the transport took when it last asked.
+    limit: usize,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum State {
+    Reading,
+    Deciding(Box<Asked>),
+    Answering(Box<Answering>),
+    Ended(Disposition),
+}
+
+/// A request that came, as far as its answer depends on it.
+#[derive(Debug)]
+struct Asked {
+    /// The message as received, to know its copies. Empty without the offset framing.
+    message: Bytes,
+    framing: Option<ExchangeId>,
+    stream: StreamId,
+    head_only: bool,
+    form: Form,
+    reason: &'static str,
+    /// `None` for a request that is refused.
+    request: Option<Request>,
+}
+
+#[derive(Debug)]
+struct Answering {
+    asked: Asked,
+    status: Status,
+    sending: Sending,
+    /// Whether [`Event::Finished`] was told.
+    reported: bool,
+}
+
+impl Exchange {
+    /// An exchange that waits for its request.
+    pub fn new(now: Instant, config: Config) -> Self {
+        Self {
+            reader: RequestReader::new(config.limits),
+            begun: false,
+            state: State::Reading,
+            events: VecDeque::new(),
+            limit: config.body_message,
+            deadline: Some(now + config.request_timeout),
+            config,
+        }
+    }
+
+    /// An exchange on `stream` that is answered with 503, whatever the request is: for a client
+    /// that has too many under way.
+    pub fn overloaded(now: Instant, config: Config, stream: StreamId) -> Self {
+        let mut exchange = Self::new(now, config);
+        let rejection = rejection(
+            Status::SERVICE_UNAVAILABLE,
+            "too many requests at once on this connection",
+        );
+        exchange.refuse(rejection, stream, None);
+        exchange
+    }
+
+    /// Takes a request that was read whole.
+    fn ask(&mut self, request: Request, message: Bytes, stream: StreamId) {
+        let unreliable = self.config.delivery == Delivery::Unreliable;
+        if unreliable && request.form == Form::Simple {
+            let rejection = Rejection {
+                line: request.to_string(),
+                ..rejection(
+                    Status::BAD_REQUEST,
+                    "an HTTP/0.9 answer has no head, which this transport needs",
+                )
+            };
+            return self.refuse(rejection, stream, None);
+        }
+        let framing = request.offered_framing().filter(|_| unreliable);
+        let path = match TargetPath::parse(&request.target) {
+            Ok(path) => path,
+            Err(error) => {
+                let rejection = Rejection {
+                    status: error.status(),
+                    reason: error.reason(),
+                    head_only: request.method == Method::Head,
+                    simple: request.form == Form::Simple,
+                    line: request.to_string(),
+                };
+                return self.refuse(rejection, stream, framing.map(|id| (id, message)));
+            }
+        };
+        self.decide(Asked {
+            message: framing.map_or_else(Bytes::new, |_| message),
+            framing,
+            stream,
+            head_only: request.method == Method::Head,
+            form: request.form,
+            reason: "",
+            request: Some(request.clone()),
+        });
+        self.events.push_back(Event::Request { request, path });
+    }
+
+    /// Lets a request be answered with an error.
+    fn refuse(
+        &mut self,
+        rejection: Rejection,
+        stream: StreamId,
+        framed: Option<(ExchangeId, Bytes)>,
+    ) {
+        let (framing, message) = framed.unzip();
+        self.decide(Asked {
+            message: message.unwrap_or_default(),
+            framing,
+            stream,
+            head_only: rejection.head_only,
+            form: if rejection.simple {
+                Form::Simple
+            } else {
+                Form::Full { minor: 0 }
+            },
+            reason: rejection.reason,
+            request: None,
+        });
+        self.events.push_back(Event::Rejected(rejection));
+    }
+
+    fn decide(&mut self, asked: Asked) {
+        self.state = State::Deciding(Box::new(asked));
+        self.deadline = None;
+    }
+
+    fn read(&mut self, datagram: Datagram<()>) {
+        self.begun = true;
+        if !datagram.ordered {
+            // Its place among the others of the stream is unknown (HM7).
+            self.state = State::Ended(Disposition::Abort);
+            return;
+        }
+        let progress = self
+            .reader
+            .feed(&datagram.payload, datagram.end_of_message);
+        match progress {
+            Progress::Incomplete | Progress::Dropped => {}
+            Progress::Complete(request) => self.ask(request, datagram.payload, datagram.stream),
+            Progress::Rejected(rejection) => self.refuse(rejection, datagram.stream, None),
+        }
+    }
+
+    /// Takes a message that came after the request. Over SCTP, and from a client without exchange
+    /// numbers, it is dropped: an exchange takes one request, and a copy of a request cannot be
+    /// told from a new one (HU2).
+    fn read_later(&mut self, datagram: Datagram<()>) {
+        let asked = match &self.state {
+            State::Deciding(asked) => asked,
+            State::Answering(answering) => &answering.asked,
+            State::Reading | State::Ended(_) => return,
+        };
+        let Some(current) = asked.framing else { return };
+        if datagram.payload == asked.message {
+            // "Send the head again, go on with the body."
+            if let State::Answering(answering) = &mut self.state {
+                answering.sending.repeat_head();
+            }
+            return;
+        }
+        let Ok(request) = request::parse(&datagram.payload, &self.config.limits) else {
+            return;
+        };
+        // An older exchange's request was late; a later one's replaces the one under way, for the
+        // client knows best what it lacks.
+        if request.offered_framing().is_some_and(|id| id.follows(current)) {
+            self.report();
+            self.ask(request, datagram.payload, datagram.stream);
+        }
+    }
+
+    fn respond(&mut self, answer: Answer, date: HttpDate) {
+        let State::Deciding(asked) = &self.state else {
+            return;
+        };
+        let context = Context {
+            request: asked.request.as_ref(),
+            head_only: asked.head_only,
+            reason: asked.reason,
+            framing: asked.framing,
+            server: self.config.server,
+            date,
+        };
+        let plan = answer::plan(context, answer);
+        let mut head = Vec::new();
+        if asked.form != Form::Simple {
+            response::write(&mut head, plan.status, &plan.fields);
+        }
+        // The seed's client reads one body message only (HS3).
+        let whole = asked.form == Form::Seed;
+        let cut = Cut {
+            message: if whole { usize::MAX } else { self.config.body_message },
+            read_ahead: if whole { self.limit } else { self.config.read_ahead },
+            framing: asked.framing,
+        };
+        let State::Deciding(asked) = std::mem::replace(&mut self.state, State::Reading) else {
+            return;
+        };
+        self.state = State::Answering(Box::new(Answering {
+            sending: Sending::new(head.into(), plan.body, cut),
+            status: plan.status,
+            asked: *asked,
+            reported: false,
+        }));
+        self.want();
+    }
+
+    /// Asks the application for the next bytes of the body, if it is time.
+    fn want(&mut self) {
+        let State::Answering(answering) = &mut self.state else {
+            return;
+        };
+        if let Some((offset, length)) = answering.sending.want(self.limit) {
+            self.events.push_back(Event::BodyWanted { offset, length });
+        }
+    }
+
+    /// Tells how the answer under way went, once.
+    fn report(&mut self) {
+        let summary = match &mut self.state {
+            State::Answering(answering) => {
+                if std::mem::replace(&mut answering.reported, true) {
+                    return;
+                }
+                Summary {
+                    status: Some(answering.status),
+                    body_bytes: answering.sending.body_bytes(),
+                    complete: answering.sending.is_drained(),
+                }
+            }
+            State::Deciding(_) => Summary {
+                status: None,
+                body_bytes: 0,
+                complete: false,
+            },
+            State::Reading | State::Ended(_) => return,
+        };
+        // What was asked for the old answer is no longer wanted.
+        self.events
+            .retain(|event| !matches!(event, Event::BodyWanted { .. }));
+        self.events.push_back(Event::Finished(summary));
+    }
+
+    fn end(&mut self, disposition: Disposition) {
+        self.report();
+        self.state = State::Ended(disposition);
+        self.deadline = None;
+    }
+}
+
+/// A refusal of a request of which nothing is known.
+fn rejection(status: Status, reason: &'static str) -> Rejection {
+    Rejection {
+        status,
+        reason,
+        head_only: false,
+        simple: false,
+        line: String::new(),
+    }
+}
+
+impl Machine for Exchange {
+    type Peer = ();
+    type Session = ();
+    type Event = Event;
+    type Command = Command;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<()>) {
+        match &self.state {
+            State::Reading => self.read(datagram),
+            State::Deciding(_) | State::Answering(_) => self.read_later(datagram),
+            State::Ended(_) => {}
+        }
+        if let State::Answering(answering) = &self.state
+            && answering.asked.framing.is_some()
+        {
+            self.deadline = Some(now + self.config.idle_timeout);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|due| now < due) {
+            return;
+        }
+        self.deadline = None;
+        match &self.state {
+            State::Reading if self.begun => self.refuse(
+                rejection(Status::REQUEST_TIMEOUT, ""),
+                StreamId::default(),
+                None,
+            ),
+            State::Answering(answering) if !answering.sending.is_drained() => {
+                // The transport's own limits end an answer that does not get on.
+                self.deadline = Some(now + self.config.idle_timeout);
+            }
+            State::Reading | State::Answering(_) => self.end(Disposition::Close),
+            State::Deciding(_) | State::Ended(_) => {}
+        }
+    }
+
+    fn handle_closed(&mut self, _now: Instant, _why: CloseReason) {
+        self.end(Disposition::Close);
+    }
+
+    fn handle_rejected(&mut self, _now: Instant, limit: usize) {
+        self.limit = limit;
+        let State::Answering(answering) = &mut self.state else {
+            return;
+        };
+        if !answering.sending.reject(limit) {
+            self.end(Disposition::Abort);
+        }
+    }
+
+    fn handle_stop(&mut self, _now: Instant) {
+        if matches!(self.state, State::Reading) {
+            self.end(Disposition::Close);
+        }
+    }
+
+    fn handle_command(&mut self, _now: Instant, (): (), command: Command) {
+        match command {
+            Command::Respond { answer, date } => self.respond(answer, date),
+            Command::Body(data) => {
+                if let State::Answering(answering) = &mut self.state
+                    && !answering.sending.give(data)
+                {
+                    self.end(Disposition::Abort);
+                }
+            }
+            Command::Abort => self.end(Disposition::Abort),
+        }
+    }
+
+    fn poll_transmit(
+        &mut self,
+        now: Instant,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit<()>> {
+        self.limit = limit;
+        let State::Answering(answering) = &mut self.state else {
+            return None;
+        };
+        let sent = answering.sending.poll(limit, out)?;
+        let framed = answering.asked.framing.is_some();
+        let transmit = Transmit {
+            stream: answering.asked.stream,
+            ppid: self.config.ppid,
+            immediate_ack: sent.last,
+            ..Transmit::message(())
+        };
+        if framed {
+            self.deadline = Some(now + self.config.idle_timeout);
+        }
+        self.want();
+        Some(transmit)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn poll_event(&mut self) -> Option<((), Event)> {
+        if self.events.is_empty()
+            && let State::Answering(answering) = &self.state
+            && answering.sending.is_drained()
+        {
+            self.report();
+        }
+        self.events.pop_front().map(|event| ((), event))
+    }
+
+    fn disposition(&self) -> Disposition {
+        match &self.state {
+            State::Ended(disposition) => *disposition,
+            State::Answering(answering)
+                if answering.sending.is_drained() && answering.asked.framing.is_none() =>
+            {
+                Disposition::Close
+            }
+            State::Reading | State::Deciding(_) | State::Answering(_) => Disposition::Open,
+        }
+    }
+}

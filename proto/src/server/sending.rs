@@ -1,0 +1,197 @@
+//! Cuts an answer into messages.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::answer::Body;
+use crate::framing::{self, ExchangeId};
+
+/// How the body of one answer is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// The most bytes in one message, its block header included, where the transport takes more.
+    pub(super) message: usize,
+    /// How many bytes of a body are asked of the application at once.
+    pub(super) read_ahead: usize,
+    /// Set if each body message says where it belongs.
+    pub(super) framing: Option<ExchangeId>,
+}
+
+/// A head and a body on their way out.
+#[derive(Debug)]
+pub(super) struct Sending {
+    head: Bytes,
+    head_due: bool,
+    cut: Cut,
+    /// What is still to be asked of the application, in order.
+    parts: VecDeque<Range<u64>>,
+    /// Bytes given by the application, or taken back from the transport, that were not sent yet.
+    ready: VecDeque<Piece>,
+    /// Whether the application was asked for bytes that have not come.
+    wanted: bool,
+    /// What the last message held, should the transport reject it.
+    last: Last,
+    body_bytes: u64,
+}
+
+/// Bytes of the body and where they belong.
+#[derive(Debug)]
+struct Piece {
+    offset: u64,
+    data: Bytes,
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        u64::try_from(self.data.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes at most `length` bytes off the front.
+    fn split_to(&mut self, length: usize) -> Self {
+        let front = Self {
+            offset: self.offset,
+            data: self.data.split_to(length.min(self.data.len())),
+        };
+        self.offset += front.length();
+        front
+    }
+}
+
+#[derive(Debug)]
+enum Last {
+    Nothing,
+    Head,
+    Piece(Piece),
+}
+
+/// What [`Sending::poll`] appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// Whether nothing follows.
+    pub(super) last: bool,
+}
+
+impl Sending {
+    /// An answer of which nothing was sent. An empty `head` is not sent (HTTP/0.9).
+    pub(super) fn new(head: Bytes, body: Body, cut: Cut) -> Self {
+        let (parts, ready) = match body {
+            Body::Text(data) => (Vec::new(), VecDeque::from([Piece { offset: 0, data }])),
+            Body::Parts(parts) => (parts, VecDeque::new()),
+        };
+        Self {
+            head_due: !head.is_empty(),
+            head,
+            cut,
+            parts: parts.into(),
+            ready,
+            wanted: false,
+            last: Last::Nothing,
+            body_bytes: 0,
+        }
+    }
+
+    /// The bytes to ask of the application now, if any: where they begin and how many.
+    pub(super) fn want(&mut self, limit: usize) -> Option<(u64, usize)> {
+        if self.wanted || !self.ready.is_empty() {
+            return None;
+        }
+        let part = self.parts.front()?;
+        // Whole messages, so that none in the middle is short.
+        let message = self.data_limit(limit).max(1);
+        let length = (self.cut.read_ahead / message).max(1) * message;
+        let left = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+        self.wanted = true;
+        Some((part.start, length.min(left)))
+    }
+
+    /// Takes the bytes asked for, or the beginning of them; `false` if they were not asked for or
+    /// are none.
+    #[must_use]
+    pub(super) fn give(&mut self, data: Bytes) -> bool {
+        let Some(part) = self.parts.front_mut().filter(|_| self.wanted) else {
+            return false;
+        };
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        if data.is_empty() || length > part.end - part.start {
+            return false;
+        }
+        self.wanted = false;
+        let offset = part.start;
+        part.start += length;
+        if part.is_empty() {
+            self.parts.pop_front();
+        }
+        self.ready.push_back(Piece { offset, data });
+        true
+    }
+
+    /// Appends the next message to `out`. `None` if there is none now: everything was sent, or
+    /// the application owes bytes.
+    pub(super) fn poll(&mut self, limit: usize, out: &mut Vec<u8>) -> Option<Sent> {
+        if self.head_due {
+            out.extend_from_slice(&self.head);
+            self.head_due = false;
+            self.last = Last::Head;
+        } else {
+            let data_limit = self.data_limit(limit).max(1);
+            let piece = self.ready.front_mut()?.split_to(data_limit);
+            if self.ready.front().is_some_and(|rest| rest.data.is_empty()) {
+                self.ready.pop_front();
+            }
+            self.body_bytes += piece.length();
+            if let Some(exchange) = self.cut.framing {
+                framing::write_header(out, exchange, piece.offset);
+            }
+            out.extend_from_slice(&piece.data);
+            self.last = Last::Piece(piece);
+        }
+        Some(Sent {
+            last: self.is_drained(),
+        })
+    }
+
+    /// Takes back the message polled last, which the transport refused as larger than `limit`.
+    /// `false` if it cannot be made smaller.
+    #[must_use]
+    pub(super) fn reject(&mut self, limit: usize) -> bool {
+        match std::mem::replace(&mut self.last, Last::Nothing) {
+            Last::Nothing => true,
+            Last::Head => {
+                self.head_due = true;
+                self.head.len() <= limit
+            }
+            Last::Piece(piece) => {
+                let data_limit = self.data_limit(limit);
+                if data_limit == 0 || piece.data.len() <= 1 {
+                    return false;
+                }
+                self.body_bytes -= piece.length();
+                self.ready.push_front(piece);
+                true
+            }
+        }
+    }
+
+    /// Sends the head once more: the client did not get it.
+    pub(super) fn repeat_head(&mut self) {
+        self.head_due = !self.head.is_empty();
+    }
+
+    /// Whether everything was handed to the transport.
+    pub(super) fn is_drained(&self) -> bool {
+        !self.head_due && self.ready.is_empty() && self.parts.is_empty()
+    }
+
+    /// How many bytes of the body were handed to the transport.
+    pub(super) const fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// The most bytes of a body in one message.
+    fn data_limit(&self, limit: usize) -> usize {
+        let header = self.cut.framing.map_or(0, |_| framing::HEADER_LENGTH);
+        limit.min(self.cut.message).saturating_sub(header)
+    }
+}
