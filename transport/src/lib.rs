@@ -9,12 +9,18 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod gate;
 mod pump;
+mod responder;
+mod service;
 mod socket;
 
 pub use connection::{Application, Buffers, Connection, Turn};
+pub use gate::{Admission, Gate};
 pub use proto::machine::{
     CloseReason, Datagram, Delivery, Disposition, Machine, StreamId, Transmit,
 };
 pub use pump::{Flow, Limits, Pump};
+pub use responder::{LogEntry, Responder, Site};
+pub use service::{Notice, Served, Service};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};

@@ -265,14 +265,16 @@ where
     /// Looks whether the machine is done, and ends the session as it says. To be called after
     /// commands were given to the machine directly.
     pub fn settle(&mut self, now: Instant) {
-        if self.phase != Phase::Running || self.held.is_some() {
+        if self.phase != Phase::Running {
             return;
         }
         match self.machine.disposition() {
             Disposition::Open => {}
+            Disposition::Close if self.held.is_some() => {}
             Disposition::Close => self.finish(now, now + self.limits.linger),
             Disposition::Abort => {
                 self.socket.abort();
+                self.held = None;
                 self.phase = Phase::Ended;
             }
         }
@@ -317,8 +319,8 @@ where
         if began + self.limits.rate_window > now {
             return false;
         }
-        let wanted = self.limits.min_rate * self.limits.rate_window.as_secs();
-        let slow = self.window.sent < wanted;
+        let wanted = u128::from(self.limits.min_rate) * self.limits.rate_window.as_millis() / 1000;
+        let slow = u128::from(self.window.sent) < wanted;
         self.window = RateWindow {
             began: Some(now),
             sent: 0,
