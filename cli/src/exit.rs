@@ -1,0 +1,75 @@
+//! How the program ends: one table of exit codes, and from each failure to its line and code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Exit codes. Where curl has a code for the same, it is curl's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Usage = 2,
+    BadUrl = 3,
+    Resolve = 6,
+    Connect = 7,
+    Incomplete = 18,
+    Status = 22,
+    Write = 23,
+    Timeout = 28,
+    Range = 33,
+    Send = 55,
+    Receive = 56,
+    TooLarge = 63,
+    NotAvailable = 100,
+    Digest = 101,
+    Aborted = 102,
+    Unverified = 103,
+    Interrupted = 130,
+}
+
+/// A failure that a person is told of.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl fmt::Display) -> Self {
+        Self {
+            code,
+            message: message.to_string(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Puts what it is about in front.
+    #[must_use]
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}

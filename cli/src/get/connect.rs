@@ -1,0 +1,206 @@
+//! From a host name to a connected socket.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket::{ConnectError, DccpConfig, DccpSocket, Protocol, SctpConfig, SctpSocket, SocketError};
+
+use super::Job;
+use crate::exit::{Code, Failure};
+use crate::{clock, terminal};
+
+/// How often a wait for the resolver looks whether the user gave up.
+const RESOLVER_TURN: Duration = Duration::from_millis(50);
+
+/// A connected socket of either protocol.
+#[derive(Debug)]
+pub(super) enum Connected {
+    Sctp(SctpSocket),
+    Dccp(DccpSocket),
+}
+
+/// Connects to the first address of the target that answers.
+pub(super) fn connect(job: &Job, deadline: Option<Instant>) -> Result<Connected, Failure> {
+    let started = clock();
+    let limit = deadline.map_or(job.connect_timeout, |deadline| {
+        job.connect_timeout
+            .min(deadline.saturating_duration_since(started))
+    });
+    let until = started + limit;
+    let addresses = resolve(job, until)?;
+    let mut last = None;
+    for address in addresses {
+        let left = until.saturating_duration_since(clock());
+        match connect_one(job, address, left) {
+            Ok(connected) => {
+                if job.verbose {
+                    let took = terminal::duration(clock() - started);
+                    terminal::note(format_args!(
+                        "connected to {} {address} (kernel) in {took}",
+                        job.protocol
+                    ));
+                }
+                return Ok(connected);
+            }
+            Err(error) if is_about_this_machine(&error) => {
+                return Err(failure(job, address, error));
+            }
+            Err(error) => {
+                if job.verbose {
+                    terminal::note(format_args!("{address}: {error}"));
+                }
+                last = Some(failure(job, address, error));
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| Failure::new(Code::Resolve, "the host has no usable address")))
+}
+
+/// Another address would meet the same.
+const fn is_about_this_machine(error: &ConnectError) -> bool {
+    matches!(
+        error,
+        ConnectError::Cancelled
+            | ConnectError::Bind(_)
+            | ConnectError::Socket(SocketError::Ccid(_) | SocketError::ServiceCodes)
+    )
+}
+
+fn connect_one(job: &Job, remote: SocketAddr, left: Duration) -> Result<Connected, ConnectError> {
+    let local: Vec<SocketAddr> = job
+        .local
+        .iter()
+        .filter(|address| address.is_ipv4() == remote.is_ipv4())
+        .map(|address| SocketAddr::new(*address, 0))
+        .collect();
+    let cancel = Some(job.shutdown.graceful.as_fd());
+    match job.protocol {
+        Protocol::Sctp => SctpSocket::connect(remote, &local, &SctpConfig::default(), left, cancel)
+            .map(Connected::Sctp),
+        Protocol::Dccp => {
+            let config = DccpConfig {
+                service_codes: vec![job.service_code],
+                ccid: job.ccid,
+                ..DccpConfig::default()
+            };
+            DccpSocket::connect(remote, &local, &config, left, cancel).map(Connected::Dccp)
+        }
+    }
+}
+
+fn failure(job: &Job, address: SocketAddr, error: ConnectError) -> Failure {
+    let protocol = job.protocol;
+    let (code, hint) = match &error {
+        ConnectError::Socket(SocketError::NotAvailable(_)) => (
+            Code::NotAvailable,
+            Some("`cargo xtask demo` in the source tree shows it in a virtual Linux that has it"),
+        ),
+        ConnectError::Socket(_) => (Code::Connect, None),
+        ConnectError::Bind(_) => (Code::Connect, None),
+        ConnectError::TimedOut => (
+            Code::Timeout,
+            Some("a firewall may drop the protocol; --connect-timeout allows more time"),
+        ),
+        ConnectError::Cancelled => (Code::Interrupted, None),
+        ConnectError::Refused => (Code::Connect, Some("is the server running, on this port?")),
+        ConnectError::ServiceCode(_) => (
+            Code::Connect,
+            Some("--service-code must name one that the server has; 16777216 is the seed's"),
+        ),
+        ConnectError::Aborted => (Code::Aborted, None),
+        ConnectError::Unreachable(_)
+        | ConnectError::Busy
+        | ConnectError::Negotiation(_)
+        | ConnectError::Io(_) => (Code::Connect, None),
+    };
+    let failure = match &error {
+        ConnectError::Socket(SocketError::NotAvailable(missing)) => Failure::new(code, missing),
+        ConnectError::Cancelled => Failure::new(code, "interrupted"),
+        error => Failure::new(
+            code,
+            format_args!("cannot connect to {address} over {protocol}: {error}"),
+        ),
+    };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The addresses of the target, those of the wanted kind, in the resolver's order.
+fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    let port = job.target.port;
+    let Some(host) = &job.target.host else {
+        let address: IpAddr = if job.ipv6_only {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        };
+        return Ok(vec![SocketAddr::new(address, port)]);
+    };
+    let found = look_up(job, host, port, until)?;
+    let (count, mut usable) = (found.len(), found);
+    usable.retain(|address| {
+        (address.is_ipv4() || !job.ipv4_only) && (address.is_ipv6() || !job.ipv6_only)
+    });
+    if usable.is_empty() {
+        let kind = if job.ipv6_only { "IPv6" } else { "IPv4" };
+        let message = if count == 0 {
+            format!("{host} has no address")
+        } else {
+            format!("{host} has no {kind} address")
+        };
+        return Err(Failure::new(Code::Resolve, message));
+    }
+    Ok(usable)
+}
+
+/// Asks the system's resolver, which cannot be interrupted, on a thread that may be left behind.
+fn look_up(job: &Job, host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let question = if host.contains(':') {
+        // An IPv6 address with a zone.
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
+    thread::spawn(move || {
+        let answer = question.to_socket_addrs().map(Iterator::collect);
+        // Nobody listens any more if it took too long.
+        let _ = sender.send(answer);
+    });
+    loop {
+        match receiver.recv_timeout(RESOLVER_TURN) {
+            Ok(Ok(addresses)) => return Ok(addresses),
+            Ok(Err(error)) => {
+                let error = error.to_string();
+                let reason = error
+                    .strip_prefix("failed to lookup address information: ")
+                    .unwrap_or(&error);
+                return Err(Failure::new(
+                    Code::Resolve,
+                    format_args!("cannot find the address of {host:?}: {reason}"),
+                ));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::new(Code::Resolve, "the resolver failed"));
+            }
+            Err(RecvTimeoutError::Timeout) if job.shutdown.graceful.is_stopped() => {
+                return Err(Failure::new(Code::Interrupted, "interrupted"));
+            }
+            Err(RecvTimeoutError::Timeout) if clock() >= until => {
+                return Err(Failure::new(
+                    Code::Timeout,
+                    format_args!("finding the address of {host:?} took too long"),
+                ));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}

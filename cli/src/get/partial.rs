@@ -1,0 +1,147 @@
+//! What is kept of a body that is not whole yet: `NAME.part`, and beside it `NAME.part.info` with
+//! what is needed to go on.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use proto::date::HttpDate;
+use proto::etag::EntityTag;
+use proto::response::ResponseHead;
+
+/// What tells whether a server still has the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Info {
+    /// What was asked for, as `host:port/path`.
+    pub(super) target: String,
+    /// A value for `If-Range`.
+    pub(super) validator: Vec<u8>,
+    /// The length of the whole.
+    pub(super) complete: u64,
+}
+
+const FIRST_LINE: &str = "partial download, version 1";
+
+impl Info {
+    /// What `head` says that helps to go on later; `None` if it has no strong validator.
+    pub(super) fn of(target: String, head: &ResponseHead, complete: u64) -> Option<Self> {
+        Some(Self {
+            target,
+            validator: strong_validator(head)?,
+            complete,
+        })
+    }
+
+    fn to_text(&self) -> Vec<u8> {
+        let mut text = format!(
+            "{FIRST_LINE}\ntarget: {}\nlength: {}\nvalidator: ",
+            self.target, self.complete
+        )
+        .into_bytes();
+        text.extend_from_slice(&self.validator);
+        text.push(b'\n');
+        text
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut lines = text.split(|&byte| byte == b'\n');
+        if lines.next()? != FIRST_LINE.as_bytes() {
+            return None;
+        }
+        let target = lines.next()?.strip_prefix(b"target: ")?;
+        let length = lines.next()?.strip_prefix(b"length: ")?;
+        let validator = lines.next()?.strip_prefix(b"validator: ")?;
+        Some(Self {
+            target: std::str::from_utf8(target).ok()?.to_owned(),
+            validator: validator.to_vec(),
+            complete: std::str::from_utf8(length).ok()?.parse().ok()?,
+        })
+    }
+}
+
+/// A validator that may stand in `If-Range` (RFC 9110 §13.1.5): the strong tag, or, if there is no
+/// tag at all, a date that lay a second or more in the past (§8.8.2.2).
+fn strong_validator(head: &ResponseHead) -> Option<Vec<u8>> {
+    if head.fields.contains("ETag") {
+        let tag = EntityTag::parse(head.fields.single("ETag")?)?;
+        return (!tag.is_weak()).then(|| tag.to_bytes());
+    }
+    // The dates are compared with each other only, so it does not matter what year it is.
+    let date = |name| HttpDate::parse(head.fields.single(name)?, HttpDate::from_unix(0));
+    let modified = date("Last-Modified")?;
+    let sent = date("Date")?;
+    (modified.unix() < sent.unix()).then(|| modified.to_string().into_bytes())
+}
+
+/// `NAME.part` for `NAME`.
+pub(super) fn part_path(name: &Path) -> PathBuf {
+    with_suffix(name, ".part")
+}
+
+fn info_path(name: &Path) -> PathBuf {
+    with_suffix(name, ".part.info")
+}
+
+fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(name);
+    path.push(suffix);
+    path.into()
+}
+
+/// What is there to go on with: how many bytes of `NAME.part`, and what they are of.
+pub(super) fn find(name: &Path, target: &str) -> Option<(u64, Info)> {
+    let info = Info::parse(&fs::read(info_path(name)).ok()?)?;
+    let have = fs::metadata(part_path(name)).ok()?.len();
+    (info.target == target && have > 0).then_some((have, info))
+}
+
+/// Writes down what `NAME.part` is a part of.
+pub(super) fn write(name: &Path, info: &Info) -> io::Result<()> {
+    fs::write(info_path(name), info.to_text())
+}
+
+/// Forgets what `NAME.part` is a part of.
+pub(super) fn forget(name: &Path) {
+    // It may not be there; and if it cannot be removed, the worst is a resume that is refused.
+    let _ = fs::remove_file(info_path(name));
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proto::response::Limits;
+
+    use super::*;
+
+    fn head(fields: &str) -> ResponseHead {
+        let text = format!("HTTP/1.0 200 OK\r\n{fields}\r\n");
+        ResponseHead::parse(&mut Bytes::from(text), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_down_is_read_again() {
+        let info = Info {
+            target: "localhost:8080/größe.txt".to_owned(),
+            validator: b"\"a\xFFb\"".to_vec(),
+            complete: 10,
+        };
+        assert_eq!(Info::parse(&info.to_text()), Some(info));
+        assert_eq!(Info::parse(b"something else"), None);
+        assert_eq!(Info::parse(b""), None);
+    }
+
+    #[test]
+    fn hg8_only_a_strong_validator_lets_a_download_go_on() {
+        let strong = |fields: &str| strong_validator(&head(fields));
+        assert_eq!(strong("ETag: \"x\"\r\n"), Some(b"\"x\"".to_vec()));
+        assert_eq!(strong("ETag: W/\"x\"\r\n"), None);
+        let modified = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        let later = format!("{modified}Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
+        let same = format!("{modified}Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        assert!(strong(&later).is_some());
+        assert_eq!(strong(&same), None);
+        assert_eq!(strong(modified), None);
+        assert_eq!(strong(&format!("{later}ETag: W/\"x\"\r\n")), None);
+    }
+}
