@@ -178,3 +178,159 @@ fn is_due(last: &mut Option<Instant>, now: Instant, interval: Duration) -> bool 
     }
     due
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use bytes::BytesMut;
+    use proto::machine::Transmit;
+
+    use super::*;
+    use crate::socket::{DatagramSocket, Finish, Received, SendError};
+
+    #[derive(Debug)]
+    struct NoSocket;
+
+    impl DatagramSocket for NoSocket {
+        type Peer = ();
+
+        fn max_payload(&self) -> usize {
+            0
+        }
+
+        fn send(&mut self, _transmit: &Transmit<()>, _payload: &[u8]) -> Result<(), SendError> {
+            Err(SendError::WouldBlock)
+        }
+
+        fn recv(&mut self, _into: &mut BytesMut) -> io::Result<Received<()>> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn finish(&mut self) -> io::Result<Finish> {
+            Ok(Finish::Done)
+        }
+
+        fn abort(&mut self) {}
+    }
+
+    /// Fails with these errors in turn, then accepts.
+    struct Script(VecDeque<io::ErrorKind>);
+
+    impl Listener for Script {
+        type Socket = NoSocket;
+
+        fn accept(&mut self) -> io::Result<(NoSocket, SocketAddr)> {
+            match self.0.pop_front() {
+                Some(kind) => Err(kind.into()),
+                None => Ok((NoSocket, ([127, 0, 0, 1], 1).into())),
+            }
+        }
+
+        fn is_out_of_resources(&self, error: &io::Error) -> bool {
+            error.kind() == io::ErrorKind::OutOfMemory
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Admits once, and returns in a word what came of it, and the notices.
+    fn admit(gate: &mut Gate, now: Instant, listener: &mut Script) -> (&'static str, Vec<String>) {
+        let mut notices = Vec::new();
+        let mut observe = |notice: Notice<'_>| notices.push(notice.to_string());
+        let word = match gate.admit(now, 0, listener, &mut observe) {
+            Admission::Connection(..) => "connection",
+            Admission::Failed => "failed",
+            Admission::Idle => "idle",
+            Admission::Closed => "closed",
+        };
+        (word, notices)
+    }
+
+    #[test]
+    fn pauses_grow_to_a_second_and_start_again_after_success() {
+        let mut listener = Script(vec![io::ErrorKind::OutOfMemory; 6].into());
+        let mut gate = Gate::new(10);
+        let mut now = start();
+        for (attempt, pause) in [100, 200, 400, 800, 1000, 1000].into_iter().enumerate() {
+            let (word, notices) = admit(&mut gate, now, &mut listener);
+            assert_eq!((word, notices.len()), ("closed", usize::from(attempt == 0)));
+            assert_eq!(gate.deadline(now), Some(now + millis(pause)));
+            now += millis(pause);
+            assert!(!gate.is_open(now - millis(1)));
+            assert!(gate.is_open(now));
+        }
+        assert_eq!(admit(&mut gate, now, &mut listener).0, "connection");
+        assert_eq!(gate.deadline(now), None);
+        listener.0.push_back(io::ErrorKind::OutOfMemory);
+        assert_eq!(admit(&mut gate, now, &mut listener).0, "closed");
+        assert_eq!(gate.deadline(now), Some(now + millis(100)));
+    }
+
+    #[test]
+    fn a_closed_gate_does_not_call_the_listener() {
+        let mut listener = Script(vec![io::ErrorKind::OutOfMemory].into());
+        let mut gate = Gate::new(1);
+        let now = start();
+        admit(&mut gate, now, &mut listener);
+        assert_eq!(
+            admit(&mut gate, now + millis(99), &mut listener).0,
+            "closed"
+        );
+        let (word, notices) = admit(&mut gate, now + millis(100), &mut listener);
+        assert_eq!(word, "connection");
+        assert_eq!(notices, ["the limit of 1 connections is reached"]);
+        assert_eq!(
+            admit(&mut gate, now + millis(100), &mut listener).0,
+            "closed"
+        );
+        gate.on_ended();
+        assert_eq!((gate.running(), gate.accepted()), (0, 1));
+        assert!(gate.is_open(now + millis(100)));
+    }
+
+    #[test]
+    fn single_failures_do_not_pause_and_are_told_once_a_second() {
+        let aborted = io::ErrorKind::ConnectionAborted;
+        let mut listener = Script(vec![aborted; 3].into());
+        let mut gate = Gate::new(1);
+        let now = start();
+        let told =
+            [0, 999, 1000].map(|at| admit(&mut gate, now + millis(at), &mut listener).1.len());
+        assert_eq!(told, [1, 0, 1]);
+        let last = now + millis(1000);
+        assert_eq!(admit(&mut gate, last, &mut listener).0, "connection");
+    }
+
+    #[test]
+    fn a_listener_that_always_fails_is_paused() {
+        let invalid = io::ErrorKind::InvalidInput;
+        let mut listener = Script(vec![invalid; 100].into());
+        let mut gate = Gate::new(1);
+        let now = start();
+        for _ in 0..FAILURES_IN_A_ROW {
+            assert_eq!(admit(&mut gate, now, &mut listener).0, "failed");
+        }
+        assert_eq!(admit(&mut gate, now, &mut listener).0, "closed");
+        assert_eq!(gate.deadline(now), Some(now + millis(100)));
+    }
+
+    #[test]
+    fn nobody_waiting_is_no_failure() {
+        let mut listener = Script(vec![io::ErrorKind::WouldBlock; 100].into());
+        let mut gate = Gate::new(1);
+        for _ in 0..100 {
+            assert_eq!(
+                admit(&mut gate, start(), &mut listener),
+                ("idle", Vec::new())
+            );
+        }
+    }
+}

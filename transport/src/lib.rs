@@ -10,17 +10,21 @@
 
 mod connection;
 mod gate;
+mod host;
 mod pump;
 mod responder;
 mod service;
 mod socket;
+mod stack;
 
 pub use connection::{Application, Buffers, Connection, Turn};
 pub use gate::{Admission, Gate};
+pub use host::{Accept, Host};
 pub use proto::machine::{
     CloseReason, Datagram, Delivery, Disposition, Machine, StreamId, Transmit,
 };
 pub use pump::{Flow, Limits, Pump};
 pub use responder::{LogEntry, Responder, Site};
 pub use service::{Notice, Served, Service};
+pub use stack::{ConnectRefused, Stack, StackEvent, StackSendError};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};
