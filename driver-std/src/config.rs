@@ -1,0 +1,32 @@
+//! What a server may use.
+
+use std::time::Duration;
+
+use transport::Limits;
+
+/// The limits of [`serve`](crate::serve).
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How many connections may be open at once, each with a thread; who connects beyond waits in
+    /// the listeners' backlogs. Default: 1024.
+    pub max_connections: usize,
+    /// How long running connections may take to come to their end once a graceful stop was asked
+    /// for. Default: 10 s.
+    pub grace: Duration,
+    /// How long a connection may go without getting on.
+    pub limits: Limits,
+    /// The size in bytes of a connection's stack; what is not touched costs no memory.
+    /// Default: 256 KiB.
+    pub stack_size: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            grace: Duration::from_secs(10),
+            limits: Limits::default(),
+            stack_size: 256 << 10,
+        }
+    }
+}
