@@ -26,6 +26,10 @@ pub(crate) enum Code {
     Interrupted = 130,
 }
 
+/// What to do on a machine without the protocol.
+pub(crate) const TRY_DEMO: &str =
+    "`cargo xtask demo` in the source tree shows it in a small Linux that has it";
+
 /// A failure that a person is told of.
 #[derive(Debug)]
 pub(crate) struct Failure {

@@ -1,9 +1,12 @@
 //! HTTP/1.0 GET over SCTP and over DCCP: `cli serve` and `cli get`.
 
+mod access_log;
 mod args;
 mod exit;
 mod get;
 mod plan;
+mod serve;
+mod site;
 mod terminal;
 mod url;
 
@@ -13,19 +16,26 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
+use crate::exit::{Code, Failure};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(args) => {
-            let _ = args;
-            Ok(())
-        }
+        Command::Serve(args) => serve(&args),
         Command::Get(args) => get::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(code) => code.into(),
     }
+}
+
+#[expect(clippy::print_stderr, reason = "errors are for people")]
+fn serve(args: &args::Serve) -> Result<(), Code> {
+    let served = plan::serve(args).and_then(|options| serve::run(&options).map_err(Failure::from));
+    served.map_err(|failure| {
+        eprintln!("cli serve: {failure}");
+        failure.code
+    })
 }
 
 /// The time now. Every other part of the program is told it.

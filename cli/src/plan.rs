@@ -1,10 +1,14 @@
 //! What the words typed mean.
 
-use proto::client::Wanted;
-use socket::Protocol;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::args::{self, Proto, Via};
-use crate::exit::{Code, Failure};
+use proto::client::Wanted;
+use socket::{BindError, Protocol};
+
+use crate::access_log::Format;
+use crate::args::{self, LogFormat, Proto, Via};
+use crate::exit::{self, Code, Failure};
+use crate::serve::{self, ServeError};
 
 /// The service code a client sends and a server takes first: `?HTP`, for private use
 /// (RFC 4340 §8.1.2).
@@ -53,6 +57,66 @@ impl args::Transport {
                 Code::Usage,
                 "a client has one service code; --service-code was given several times",
             )),
+        }
+    }
+}
+
+/// What a server is to do.
+pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
+    args.transport.check_carrier()?;
+    let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST)];
+    let addresses = if args.bind.is_empty() {
+        &localhost[..]
+    } else {
+        &args.bind
+    };
+    Ok(serve::Options {
+        root: args.dir.clone(),
+        protocol: args.transport.proto.into(),
+        driver: args.transport.driver,
+        bind: addresses
+            .iter()
+            .map(|address| SocketAddr::new(*address, args.port))
+            .collect(),
+        service_codes: args.transport.served_codes(),
+        ccid: args.transport.ccid,
+        ppid: args.transport.ppid,
+        max_connections: args
+            .max_connections
+            .map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
+        request_timeout: args.request_timeout,
+        idle_timeout: args.idle_timeout,
+        stall_timeout: args.stall_timeout,
+        min_rate: args.min_rate,
+        grace: args.grace,
+        log_format: match args.log_format {
+            LogFormat::Common => Some(Format::Common),
+            LogFormat::Combined => Some(Format::Combined),
+            LogFormat::Off => None,
+        },
+        log_file: args.log_file.clone(),
+        verbose: args.verbose,
+        quiet: args.quiet,
+    })
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let (code, hint) = match &error {
+            ServeError::NotAvailable(_) => (Code::NotAvailable, Some(exit::TRY_DEMO)),
+            ServeError::Root(..) => (Code::Usage, Some("name the folder: cli serve FOLDER")),
+            ServeError::Bind(BindError::InUse(_)) => (
+                Code::Connect,
+                Some("choose another with --port, or 0 for any"),
+            ),
+            ServeError::Bind(_) => (Code::Connect, None),
+            ServeError::LogFile(..) => (Code::Write, None),
+            ServeError::System(_) => (Code::Receive, None),
+        };
+        let failure = Self::new(code, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
     }
 }

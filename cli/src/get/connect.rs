@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use socket::{ConnectError, DccpConfig, DccpSocket, Protocol, SctpConfig, SctpSocket, SocketError};
 
 use super::Job;
-use crate::exit::{Code, Failure};
+use crate::exit::{self, Code, Failure};
 use crate::{clock, terminal};
 
 /// How often a wait for the resolver looks whether the user gave up.
@@ -31,6 +31,7 @@ pub(super) fn connect(job: &Job, deadline: Option<Instant>) -> Result<Connected,
     });
     let until = started + limit;
     let addresses = resolve(job, until)?;
+    let several = addresses.len() > 1;
     let mut last = None;
     for address in addresses {
         let left = until.saturating_duration_since(clock());
@@ -49,7 +50,7 @@ pub(super) fn connect(job: &Job, deadline: Option<Instant>) -> Result<Connected,
                 return Err(failure(job, address, error));
             }
             Err(error) => {
-                if job.verbose {
+                if job.verbose && several {
                     terminal::note(format_args!("{address}: {error}"));
                 }
                 last = Some(failure(job, address, error));
@@ -94,10 +95,9 @@ fn connect_one(job: &Job, remote: SocketAddr, left: Duration) -> Result<Connecte
 fn failure(job: &Job, address: SocketAddr, error: ConnectError) -> Failure {
     let protocol = job.protocol;
     let (code, hint) = match &error {
-        ConnectError::Socket(SocketError::NotAvailable(_)) => (
-            Code::NotAvailable,
-            Some("`cargo xtask demo` in the source tree shows it in a virtual Linux that has it"),
-        ),
+        ConnectError::Socket(SocketError::NotAvailable(_)) => {
+            (Code::NotAvailable, Some(exit::TRY_DEMO))
+        }
         ConnectError::Socket(_) => (Code::Connect, None),
         ConnectError::Bind(_) => (Code::Connect, None),
         ConnectError::TimedOut => (

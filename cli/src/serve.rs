@@ -1,0 +1,420 @@
+//! `serve`: a document root over kernel SCTP or DCCP.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use proto::machine::{Delivery, StreamId};
+use proto::server;
+use proto::streams::{self, Exchanges, Streams};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use socket::stop::Shutdown;
+use socket::{
+    BindError, DccpConfig, DccpListener, NotAvailable, Protocol, SctpConfig, SctpListener,
+    SocketError,
+};
+use transport::{Limits, Listener, Notice, Responder, Served, Service};
+
+use crate::access_log::{Format, Log, tell};
+use crate::args::Driver;
+use crate::site::{DigestConfig, FileSite, Root};
+
+/// What to serve, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The folder to serve.
+    pub(crate) root: PathBuf,
+    pub(crate) protocol: Protocol,
+    pub(crate) driver: Driver,
+    /// Where to listen: at each of these with a listener of its own. Port 0 takes a free one.
+    pub(crate) bind: Vec<SocketAddr>,
+    /// The DCCP service codes that are answered to; SCTP has none.
+    pub(crate) service_codes: Vec<u32>,
+    /// DCCP's congestion control; `None` is the kernel's choice.
+    pub(crate) ccid: Option<u8>,
+    /// SCTP's payload protocol identifier on what is sent.
+    pub(crate) ppid: u32,
+    /// How many connections may be open at once; `None` is the driver's default.
+    pub(crate) max_connections: Option<usize>,
+    /// How long a client may take to send its request, and how long a connection may stay
+    /// without one.
+    pub(crate) request_timeout: Duration,
+    /// How long a DCCP client may stay silent after an answer that it may still have to repair.
+    pub(crate) idle_timeout: Duration,
+    /// How long one message may wait for the client to take it.
+    pub(crate) stall_timeout: Duration,
+    /// The fewest bytes a second that a client must take; 0 for any.
+    pub(crate) min_rate: u64,
+    /// How long running answers may take once a stop was asked for.
+    pub(crate) grace: Duration,
+    /// The format of the access log; `None` for no log.
+    pub(crate) log_format: Option<Format>,
+    /// Where the access log goes; `None` is stdout.
+    pub(crate) log_file: Option<PathBuf>,
+    /// Whether to show requests and answers on stderr.
+    pub(crate) verbose: bool,
+    /// Whether to tell failures only.
+    pub(crate) quiet: bool,
+}
+
+/// Why a server did not begin, or did not go on.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    /// This kernel has no such protocol.
+    NotAvailable(NotAvailable),
+    /// The document root is missing, not a folder, or may not be used.
+    Root(PathBuf, io::Error),
+    /// A listener could not be had: the address is in use, needs more rights, is not one of this
+    /// machine; or the kernel does not take the settings.
+    Bind(BindError),
+    /// The access log cannot be opened.
+    LogFile(PathBuf, io::Error),
+    /// The system ran out of something.
+    System(io::Error),
+}
+
+impl From<BindError> for ServeError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::Socket(SocketError::NotAvailable(what)) => Self::NotAvailable(what),
+            error => Self::Bind(error),
+        }
+    }
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAvailable(what) => what.fmt(f),
+            Self::Root(path, error) => {
+                write!(f, "the folder {} cannot be served: {error}", path.display())
+            }
+            Self::Bind(error) => error.fmt(f),
+            Self::LogFile(path, error) => {
+                write!(
+                    f,
+                    "the access log {} cannot be opened: {error}",
+                    path.display()
+                )
+            }
+            Self::System(error) => write!(f, "the server cannot run: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// Serves until SIGINT or SIGTERM: the first lets running answers end, within the grace; the
+/// second ends them. What happens meanwhile is told on stderr.
+///
+/// # Errors
+///
+/// When the server cannot begin; later, when the system has no memory left to wait with.
+pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
+    raise_descriptor_limit();
+    let in_root = |error| ServeError::Root(options.root.clone(), error);
+    let root = Root::open(&options.root).map_err(in_root)?;
+    let file = options.log_file.as_deref();
+    let log = Log::open(options.log_format, file, options.verbose).map_err(|error| {
+        ServeError::LogFile(options.log_file.clone().unwrap_or_default(), error)
+    })?;
+    let site = FileSite::new(root, DigestConfig::default(), log);
+    let served = match options.protocol {
+        Protocol::Sctp => {
+            let bind = |address| {
+                let listener = SctpListener::bind(&[address], &SctpConfig::default())?;
+                let bound = listener.local_addrs().to_vec();
+                Ok((listener, bound))
+            };
+            serve(
+                options,
+                listen(&options.bind, bind)?,
+                over_sctp(options, &site),
+            )?
+        }
+        Protocol::Dccp => {
+            let config = DccpConfig {
+                service_codes: options.service_codes.clone(),
+                ccid: options.ccid,
+                ..DccpConfig::default()
+            };
+            let bind = |address| {
+                let listener = DccpListener::bind(&[address], &config)?;
+                let bound = listener.local_addrs().to_vec();
+                Ok((listener, bound))
+            };
+            serve(
+                options,
+                listen(&options.bind, bind)?,
+                over_dccp(options, &site),
+            )?
+        }
+    };
+    if !options.quiet {
+        let totals = site.totals();
+        tell(&format!(
+            "{}\n",
+            Farewell(served, totals.answers, totals.body_bytes)
+        ));
+    }
+    Ok(())
+}
+
+/// Lets the process open as many files and sockets as its operator allows at all.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, the server does with less.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Listeners, and where they listen.
+struct Listeners<L> {
+    listeners: Vec<L>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Makes one listener for each address. An SCTP endpoint may have several addresses, but then a
+/// client that reaches one is told of all, and an operator who names two networks may not want
+/// that.
+fn listen<L>(
+    addresses: &[SocketAddr],
+    bind: impl Fn(SocketAddr) -> Result<(L, Vec<SocketAddr>), BindError>,
+) -> Result<Listeners<L>, ServeError> {
+    if addresses.is_empty() {
+        return Err(BindError::NoAddress.into());
+    }
+    let mut bound = Listeners {
+        listeners: Vec::with_capacity(addresses.len()),
+        addresses: Vec::with_capacity(addresses.len()),
+    };
+    for &address in addresses {
+        let (listener, local) = bind(address)?;
+        bound.listeners.push(listener);
+        bound.addresses.extend(local.first().or(Some(&address)));
+    }
+    Ok(bound)
+}
+
+/// Runs `service` on who connects.
+fn serve<L, V>(options: &Options, bound: Listeners<L>, service: V) -> Result<Served, ServeError>
+where
+    L: Listener + AsFd,
+    L::Socket: AsFd + Send,
+    V: Service,
+    V::Machine: Send,
+    V::Application: Send,
+{
+    let shutdown = Shutdown::on_signals().map_err(ServeError::System)?;
+    let Listeners {
+        listeners,
+        addresses,
+    } = bound;
+    if !options.quiet {
+        for address in &addresses {
+            tell(&listening(options, *address));
+        }
+    }
+    let mut observe = |notice: Notice<'_>| {
+        if !options.quiet || is_failure(&notice) {
+            tell(&format!("{}\n", Told(&notice, &addresses)));
+        }
+    };
+    let limits = Limits {
+        stall: options.stall_timeout,
+        min_rate: options.min_rate,
+        ..Limits::default()
+    };
+    match options.driver {
+        Driver::Std => {
+            let default = driver_std::Config::default();
+            let config = driver_std::Config {
+                max_connections: options.max_connections.unwrap_or(default.max_connections),
+                grace: options.grace,
+                limits,
+                ..default
+            };
+            driver_std::serve(listeners, service, &config, &shutdown, &mut observe)
+        }
+        Driver::Mio => {
+            let default = driver_mio::Config::default();
+            let config = driver_mio::Config {
+                max_connections: options.max_connections.unwrap_or(default.max_connections),
+                grace: options.grace,
+                limits,
+            };
+            driver_mio::serve(listeners, service, &config, &shutdown, &mut observe)
+        }
+    }
+    .map_err(ServeError::System)
+}
+
+fn exchange_config(options: &Options, delivery: Delivery) -> server::Config {
+    server::Config {
+        request_timeout: options.request_timeout,
+        idle_timeout: options.idle_timeout,
+        ppid: options.ppid,
+        ..server::Config::new(delivery)
+    }
+}
+
+/// Over SCTP each stream of an association has an exchange.
+fn over_sctp(options: &Options, site: &FileSite) -> impl Service<Machine: Send, Application: Send> {
+    let config = exchange_config(options, Delivery::Reliable);
+    let limits = streams::Config {
+        idle_timeout: options.request_timeout,
+        ..streams::Config::default()
+    };
+    let site = site.clone();
+    move |now: Instant, peer: SocketAddr| {
+        let machine = Streams::new(now, ByStream(config.clone()), limits);
+        let responder = Responder::<_, StreamId>::new(site.for_peer(peer));
+        (machine, responder)
+    }
+}
+
+/// Over DCCP a connection has one exchange at a time.
+fn over_dccp(options: &Options, site: &FileSite) -> impl Service<Machine: Send, Application: Send> {
+    let config = exchange_config(options, Delivery::Unreliable);
+    let site = site.clone();
+    move |now: Instant, peer: SocketAddr| {
+        let machine = server::Exchange::new(now, config.clone());
+        let responder = Responder::<_, ()>::new(site.for_peer(peer));
+        (machine, responder)
+    }
+}
+
+#[derive(Debug)]
+struct ByStream(server::Config);
+
+impl Exchanges for ByStream {
+    type Exchange = server::Exchange;
+
+    fn open(&mut self, now: Instant, _stream: StreamId, overloaded: bool) -> server::Exchange {
+        if overloaded {
+            server::Exchange::overloaded(now, self.0.clone())
+        } else {
+            server::Exchange::new(now, self.0.clone())
+        }
+    }
+}
+
+fn listening(options: &Options, address: SocketAddr) -> String {
+    let protocol = match options.protocol {
+        Protocol::Sctp => "sctp",
+        Protocol::Dccp => "dccp",
+    };
+    let root = options.root.display();
+    format!("listening on {protocol} {address} (kernel), serving {root}\n")
+}
+
+/// Whether someone who wants to hear of failures only wants to hear this.
+const fn is_failure(notice: &Notice<'_>) -> bool {
+    match notice {
+        Notice::AcceptFailed { .. }
+        | Notice::OutOfResources { .. }
+        | Notice::LimitReached { .. }
+        | Notice::Panicked => true,
+        Notice::Stopping { .. } | Notice::Cut { .. } => false,
+    }
+}
+
+/// A notice that names the listener by its address.
+struct Told<'a>(&'a Notice<'a>, &'a [SocketAddr]);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(Notice::AcceptFailed { listener, error }, addresses) => {
+                match addresses.get(*listener) {
+                    Some(address) => write!(f, "a connection to {address} failed: {error}"),
+                    None => write!(f, "a connection failed: {error}"),
+                }
+            }
+            Self(notice, _) => notice.fmt(f),
+        }
+    }
+}
+
+/// What was done, in one line: what the driver says, how many answers, how many bytes of bodies.
+struct Farewell(Served, u64, u64);
+
+impl fmt::Display for Farewell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Served { accepted, cut }, answers, bytes) = self;
+        let answers = Count(*answers, "request");
+        let connections = Count(*accepted, "connection");
+        write!(
+            f,
+            "served {answers} on {connections}, {bytes} bytes of bodies"
+        )?;
+        if *cut > 0 {
+            write!(f, ", {cut} cut short")?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of things.
+struct Count(u64, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, thing) = self;
+        let plural = if *number == 1 { "" } else { "s" };
+        write!(f, "{number} {thing}{plural}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_farewell_counts() {
+        let served = |accepted, cut| Served { accepted, cut };
+        assert_eq!(
+            Farewell(served(1, 0), 12, 34_567).to_string(),
+            "served 12 requests on 1 connection, 34567 bytes of bodies"
+        );
+        assert_eq!(
+            Farewell(served(2, 1), 1, 0).to_string(),
+            "served 1 request on 2 connections, 0 bytes of bodies, 1 cut short"
+        );
+    }
+
+    #[test]
+    fn a_missing_protocol_is_told_from_an_address_that_cannot_be_had() {
+        let missing = NotAvailable {
+            protocol: Protocol::Dccp,
+            reason: socket::Unavailable::NoModule,
+        };
+        let error = BindError::Socket(SocketError::NotAvailable(missing));
+        assert!(matches!(error.into(), ServeError::NotAvailable(what) if what == missing));
+        let error = BindError::InUse(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        assert!(matches!(
+            error.into(),
+            ServeError::Bind(BindError::InUse(_))
+        ));
+    }
+
+    #[test]
+    fn a_notice_names_the_address() {
+        let error = io::Error::from_raw_os_error(104);
+        let addresses = [SocketAddr::from(([127, 0, 0, 1], 80))];
+        let failed = |listener| Notice::AcceptFailed {
+            listener,
+            error: &error,
+        };
+        let told = Told(&failed(0), &addresses).to_string();
+        assert!(
+            told.starts_with("a connection to 127.0.0.1:80 failed: "),
+            "{told}"
+        );
+        let told = Told(&failed(1), &addresses).to_string();
+        assert!(told.starts_with("a connection failed: "), "{told}");
+    }
+}
