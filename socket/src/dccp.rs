@@ -31,7 +31,7 @@ const EUSERS: i32 = 87;
 /// The longest list of service codes that the kernel takes.
 const MAX_SERVICE_CODES: usize = 32;
 
-/// RFC 4340 §8.1.2: "The Service Code 4294967295 [...] is invalid".
+/// RFC 4340 §8.1.2: "The value 4294967295 is an invalid Service Code."
 const INVALID_SERVICE_CODE: u32 = u32::MAX;
 
 /// The most bytes that a datagram can have. The kernel silently cuts one that is longer than the
@@ -50,6 +50,9 @@ const MAX_DRAINED: usize = 10_000;
 /// After how many datagrams the kernel is asked for the path's packet size again.
 const REFRESH_EVERY: u32 = 32;
 
+/// The receive buffer of a client in bytes.
+const CLIENT_RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
 /// Settings of a DCCP socket.
 #[derive(Clone, Debug)]
 pub struct DccpConfig {
@@ -63,9 +66,11 @@ pub struct DccpConfig {
     /// doubles it. Default: `None`, what `net.core.wmem_default` says, mostly 212992.
     pub send_buffer: Option<usize>,
     /// The size in bytes of the receive buffer. What does not fit in is lost, so it is asked for
-    /// with `SO_RCVBUFFORCE`, which a privileged process may, and else with `SO_RCVBUF`, which
-    /// `net.core.rmem_max` limits. The kernel doubles it. Default: 4 MiB.
-    pub receive_buffer: usize,
+    /// with `SO_RCVBUFFORCE`, which a privileged process may use, and else with `SO_RCVBUF`, which
+    /// `net.core.rmem_max` limits. The kernel doubles it. Default: `None`, which is 4 MiB for a
+    /// client and what `net.core.rmem_default` says, mostly 212992 in all, for the connections of
+    /// a listener, lest strangers fill the kernel's memory.
+    pub receive_buffer: Option<usize>,
     /// How many connections may wait to be accepted. Default: 1024; `net.core.somaxconn` limits
     /// it.
     pub backlog: u16,
@@ -77,7 +82,7 @@ impl Default for DccpConfig {
             service_codes: vec![u32::from_be_bytes(*b"?HTP")],
             ccid: None,
             send_buffer: None,
-            receive_buffer: 4 * 1024 * 1024,
+            receive_buffer: None,
             backlog: 1024,
         }
     }
@@ -85,7 +90,12 @@ impl Default for DccpConfig {
 
 impl DccpConfig {
     /// Sets what a connection inherits from its socket or from its listener.
-    fn apply(&self, socket: &Socket, service_codes: &[u32]) -> Result<(), SocketError> {
+    fn apply(
+        &self,
+        socket: &Socket,
+        service_codes: &[u32],
+        receive_buffer: Option<usize>,
+    ) -> Result<(), SocketError> {
         if service_codes.is_empty()
             || service_codes.len() > MAX_SERVICE_CODES
             || service_codes.contains(&INVALID_SERVICE_CODE)
@@ -120,16 +130,16 @@ impl DccpConfig {
                 .set_send_buffer_size(size)
                 .map_err(SocketError::option("SO_SNDBUF"))?;
         }
-        self.enlarge_receive_buffer(socket)
+        receive_buffer.map_or(Ok(()), |size| set_receive_buffer(socket, size))
     }
+}
 
-    fn enlarge_receive_buffer(&self, socket: &Socket) -> Result<(), SocketError> {
-        let size = i32::try_from(self.receive_buffer).unwrap_or(i32::MAX / 2);
-        let fd = socket.as_fd();
-        sys::set_option(fd, libc::SOL_SOCKET, SO_RCVBUFFORCE, &size.to_ne_bytes())
-            .or_else(|_| socket.set_recv_buffer_size(self.receive_buffer))
-            .map_err(SocketError::option("SO_RCVBUF"))
-    }
+fn set_receive_buffer(socket: &Socket, size: usize) -> Result<(), SocketError> {
+    let size = i32::try_from(size).unwrap_or(i32::MAX / 2).to_ne_bytes();
+    let fd = socket.as_fd();
+    sys::set_option(fd, libc::SOL_SOCKET, SO_RCVBUFFORCE, &size)
+        .or_else(|_| sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &size))
+        .map_err(SocketError::option("SO_RCVBUF"))
 }
 
 fn says_no_ccid(error: &io::Error) -> bool {
@@ -169,7 +179,7 @@ impl DccpListener {
         socket
             .set_reuse_address(true)
             .map_err(SocketError::option("SO_REUSEADDR"))?;
-        config.apply(&socket, &config.service_codes)?;
+        config.apply(&socket, &config.service_codes, config.receive_buffer)?;
         let addresses = address::bind(&socket, domain, addresses)?;
         socket
             .listen(config.backlog.into())
@@ -256,7 +266,8 @@ impl DccpSocket {
         }
         let domain = address::domain(local.iter().copied().chain([remote]));
         let socket = address::open(Protocol::Dccp, domain)?;
-        config.apply(&socket, &[service_code])?;
+        let receive_buffer = config.receive_buffer.unwrap_or(CLIENT_RECEIVE_BUFFER);
+        config.apply(&socket, &[service_code], Some(receive_buffer))?;
         if !local.is_empty() {
             address::bind(&socket, domain, local)?;
         }
@@ -432,7 +443,8 @@ impl DatagramSocket for DccpSocket {
             result = self.send_or_watch(payload);
         }
         if !is_blocked(&result) {
-            self.watch_room(false).map_err(SendError::Io)?;
+            // Should this ever fail, the driver is woken too often, never too seldom.
+            let _ = self.watch_room(false);
         }
         match result {
             Ok(()) => self.on_sent(),
@@ -442,13 +454,14 @@ impl DatagramSocket for DccpSocket {
     }
 
     fn recv(&mut self, buffer: &mut BytesMut) -> io::Result<Received<()>> {
-        if buffer.capacity() - buffer.len() < MAX_DATAGRAM {
+        buffer.clear();
+        if buffer.capacity() < MAX_DATAGRAM {
             buffer.reserve(RECEIVE_CHUNK);
         }
         for _ in 0..MAX_SKIPPED {
             match sys::recv_message(self.socket.as_fd(), buffer, MAX_DATAGRAM, &mut []) {
                 Ok(message) if message.len > 0 => {
-                    let payload = buffer.split_off(buffer.len() - message.len).freeze();
+                    let payload = buffer.split().freeze();
                     return Ok(Received::Datagram(Datagram::message((), payload)));
                 }
                 Ok(_) => {
@@ -474,6 +487,7 @@ impl DatagramSocket for DccpSocket {
     /// close one with something unread in it resets the connection. So this waits for the first
     /// and reads the second. What is lost on the path is lost: DCCP repeats nothing.
     fn finish(&mut self) -> io::Result<Finish> {
+        self.watch_room(false)?;
         if sys::bytes_queued(self.socket.as_fd())? > 0 {
             return Ok(Finish::Pending);
         }

@@ -111,10 +111,10 @@ fn sctp() {
             return;
         }
         for (buffers, send_buffer, receive_buffer) in [
-            ("default", None, None),
-            ("rcv 416k", None, Some(212_992)),
-            ("snd 416k", Some(212_992), None),
+            ("kernel's", Some(106_496), Some(106_496)),
+            ("rcv 416k", Some(106_496), Some(212_992)),
             ("both 416k", Some(212_992), Some(212_992)),
+            ("snd 416k rcv 2M", Some(212_992), Some(1 << 20)),
         ] {
             let config = SctpConfig {
                 send_buffer,
@@ -153,7 +153,7 @@ fn dccp() {
             return;
         }
         for (buffers, send_buffer, receive_buffer) in [
-            ("default", None, 106_496),
+            ("kernel's", None, 106_496),
             ("rcv 416k", None, 212_992),
             ("rcv 8M", None, 4 << 20),
             ("snd 32k rcv 8M", Some(16_384), 4 << 20),
@@ -161,7 +161,7 @@ fn dccp() {
         ] {
             let config = DccpConfig {
                 send_buffer,
-                receive_buffer,
+                receive_buffer: Some(receive_buffer),
                 ..DccpConfig::default()
             };
             for size in [usize::MAX, 1400, 8192, 16384, 32768] {

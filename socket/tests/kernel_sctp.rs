@@ -25,14 +25,6 @@ fn pair(address: SocketAddr) -> (SctpSocket, SctpSocket) {
     pair_with(address, &SctpConfig::default(), &SctpConfig::default())
 }
 
-/// A server whose queue holds 200 kB, however small its messages.
-fn patient() -> SctpConfig {
-    SctpConfig {
-        send_buffer: Some(212_992),
-        ..SctpConfig::default()
-    }
-}
-
 fn pair_with(
     address: SocketAddr,
     client: &SctpConfig,
@@ -194,7 +186,7 @@ fn delivers_all_that_is_queued_when_it_finishes() {
             return;
         }
         for address in loopbacks() {
-            let (mut client, mut server) = pair_with(address, &SctpConfig::default(), &patient());
+            let (mut client, mut server) = pair(address);
             let whole = pattern(200_000);
             assert_eq!(fill(&mut server, &whole, 10_000), whole.len());
             let began = now();
@@ -220,7 +212,7 @@ fn unread_junk_does_not_turn_the_end_into_an_abort() {
             return;
         }
         for address in loopbacks() {
-            let (mut client, mut server) = pair_with(address, &SctpConfig::default(), &patient());
+            let (mut client, mut server) = pair(address);
             let whole = pattern(200_000);
             assert!(fill(&mut client, &pattern(20_000), 3_000) > 0);
             assert_eq!(fill(&mut server, &whole, 16_384), whole.len());

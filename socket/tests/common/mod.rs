@@ -40,11 +40,7 @@ impl Loopback {
         let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(missing) = socket::probe().of(protocol).missing() {
             static ONCE: Once = Once::new();
-            ONCE.call_once(|| {
-                say(&format!(
-                    "not run: this kernel has no {protocol} ({missing})"
-                ))
-            });
+            ONCE.call_once(|| say(&format!("not run: {missing}")));
             return None;
         }
         Some(Self {
@@ -135,11 +131,8 @@ pub(crate) fn receive_for<S: DatagramSocket<Peer = ()> + AsFd>(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
         }
-        if !ready(
-            socket.as_fd(),
-            Interest::Read,
-            end.saturating_duration_since(now()),
-        ) {
+        let left = end.saturating_duration_since(now());
+        if left.is_zero() || !ready(socket.as_fd(), Interest::Read, left) {
             return None;
         }
     }

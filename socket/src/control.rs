@@ -1,0 +1,166 @@
+//! The control messages that go with an SCTP message, encoded and decoded in safe code.
+
+use transport::{StreamId, Transmit};
+
+use crate::address::IPPROTO_SCTP;
+
+const SCTP_SNDINFO: i32 = 2;
+const SCTP_RCVINFO: i32 = 3;
+
+const SCTP_UNORDERED: u16 = 1;
+const SCTP_SACK_IMMEDIATELY: u16 = 8;
+
+/// The size of `cmsghdr`, whose fields are the length, the level and the type, and what control
+/// messages are aligned to.
+const HEADER: usize = size_of::<usize>() + 8;
+const ALIGNMENT: usize = size_of::<usize>();
+
+/// The size of `struct sctp_sndinfo`.
+const SEND_INFO: usize = 16;
+
+/// A control message with `struct sctp_sndinfo` (RFC 6458 §5.3.4).
+pub(crate) fn send_info(transmit: &Transmit<()>) -> [u8; HEADER + SEND_INFO] {
+    let flags = if transmit.immediate_ack {
+        SCTP_SACK_IMMEDIATELY
+    } else {
+        0
+    };
+    let mut control = [0; HEADER + SEND_INFO];
+    let mut rest = control.as_mut_slice();
+    put(&mut rest, &(HEADER + SEND_INFO).to_ne_bytes());
+    put(&mut rest, &IPPROTO_SCTP.to_ne_bytes());
+    put(&mut rest, &SCTP_SNDINFO.to_ne_bytes());
+    put(&mut rest, &transmit.stream.0.to_ne_bytes());
+    put(&mut rest, &flags.to_ne_bytes());
+    // The kernel puts the PPID on the wire as it is.
+    put(&mut rest, &transmit.ppid.to_be_bytes());
+    control
+}
+
+/// Writes `bytes` at the start of `rest`, and leaves what is behind them.
+fn put(rest: &mut &mut [u8], bytes: &[u8]) {
+    if let Some((place, behind)) = std::mem::take(rest).split_at_mut_checked(bytes.len()) {
+        place.copy_from_slice(bytes);
+        *rest = behind;
+    }
+}
+
+/// What `struct sctp_rcvinfo` says (RFC 6458 §5.3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReceiveInfo {
+    pub(crate) stream: StreamId,
+    pub(crate) ppid: u32,
+    pub(crate) ordered: bool,
+}
+
+impl ReceiveInfo {
+    /// Reads it from the control messages; without one it is stream 0, as on a socket that does
+    /// not ask for it.
+    pub(crate) fn find(mut control: &[u8]) -> Self {
+        while let Some((level, kind, data, rest)) = next_control(control) {
+            if let (IPPROTO_SCTP, SCTP_RCVINFO, Some(info)) = (level, kind, data.first_chunk()) {
+                return Self::decode(info);
+            }
+            control = rest;
+        }
+        Self {
+            stream: StreamId(0),
+            ppid: 0,
+            ordered: true,
+        }
+    }
+
+    /// The stream, its sequence number, the flags, two bytes of padding, the PPID in network byte
+    /// order, and more that is not needed.
+    fn decode(&[s0, s1, _, _, f0, f1, _, _, p0, p1, p2, p3]: &[u8; 12]) -> Self {
+        Self {
+            stream: StreamId(u16::from_ne_bytes([s0, s1])),
+            ppid: u32::from_be_bytes([p0, p1, p2, p3]),
+            ordered: u16::from_ne_bytes([f0, f1]) & SCTP_UNORDERED == 0,
+        }
+    }
+}
+
+/// The first control message: its level, its type, its data, and the messages behind it.
+fn next_control(control: &[u8]) -> Option<(i32, i32, &[u8], &[u8])> {
+    let (len, rest) = control.split_first_chunk()?;
+    let (level, rest) = rest.split_first_chunk()?;
+    let (kind, rest) = rest.split_first_chunk()?;
+    let data_len = usize::from_ne_bytes(*len).checked_sub(HEADER)?;
+    let data = rest.get(..data_len)?;
+    let behind = rest
+        .get(data_len.next_multiple_of(ALIGNMENT)..)
+        .unwrap_or_default();
+    Some((
+        i32::from_ne_bytes(*level),
+        i32::from_ne_bytes(*kind),
+        data,
+        behind,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: i32, data: &[u8]) -> Vec<u8> {
+        let mut bytes = (HEADER + data.len()).to_ne_bytes().to_vec();
+        bytes.extend(IPPROTO_SCTP.to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+        bytes
+    }
+
+    fn receive_info(stream: u16, flags: u16, ppid: u32) -> Vec<u8> {
+        let mut data = vec![0; 28];
+        data[..2].copy_from_slice(&stream.to_ne_bytes());
+        data[4..6].copy_from_slice(&flags.to_ne_bytes());
+        data[8..12].copy_from_slice(&ppid.to_be_bytes());
+        message(SCTP_RCVINFO, &data)
+    }
+
+    #[test]
+    fn finds_the_receive_info_behind_other_messages() {
+        let mut control = message(99, &[1, 2, 3]);
+        control.extend(receive_info(7, SCTP_UNORDERED, 63));
+        let info = ReceiveInfo::find(&control);
+        assert_eq!(
+            (info.stream, info.ppid, info.ordered),
+            (StreamId(7), 63, false)
+        );
+    }
+
+    #[test]
+    fn takes_the_defaults_when_there_is_no_receive_info() {
+        let none = ReceiveInfo::find(&[]);
+        assert_eq!(
+            (none.stream, none.ppid, none.ordered),
+            (StreamId(0), 0, true)
+        );
+        let whole = receive_info(7, 0, 63);
+        for cut in 0..HEADER + 28 {
+            assert_eq!(ReceiveInfo::find(&whole[..cut]), none);
+        }
+        let mut short = whole.clone();
+        short[..8].copy_from_slice(&3_u64.to_ne_bytes());
+        assert_eq!(ReceiveInfo::find(&short), none);
+    }
+
+    #[test]
+    fn send_info_has_the_layout_of_the_c_struct() {
+        let transmit = Transmit {
+            stream: StreamId(0x0102),
+            ppid: 63,
+            immediate_ack: true,
+            ..Transmit::message(())
+        };
+        let bytes = send_info(&transmit);
+        let (level, kind, data, rest) = next_control(&bytes).unwrap();
+        assert_eq!((level, kind, rest.len()), (IPPROTO_SCTP, SCTP_SNDINFO, 0));
+        assert_eq!(data[..2], 0x0102_u16.to_ne_bytes());
+        assert_eq!(data[2..4], SCTP_SACK_IMMEDIATELY.to_ne_bytes());
+        assert_eq!(data[4..8], [0, 0, 0, 63]);
+        assert_eq!(data[8..], [0; 8]);
+    }
+}
