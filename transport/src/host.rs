@@ -101,7 +101,8 @@ impl<S: Stack, A: Accept> Host<S, A> {
         machine: A::Machine,
     ) -> Result<S::Id, ConnectRefused> {
         let id = self.stack.connect(now, remote)?;
-        self.connections.insert(id, Held::new(machine, Phase::Connecting));
+        self.connections
+            .insert(id, Held::new(machine, Phase::Connecting));
         self.drain_stack(now);
         Ok(id)
     }

@@ -26,5 +26,5 @@ pub use proto::machine::{
 pub use pump::{Flow, Limits, Pump};
 pub use responder::{LogEntry, Responder, Site};
 pub use service::{Notice, Served, Service};
-pub use stack::{ConnectRefused, Stack, StackEvent, StackSendError};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};
+pub use stack::{ConnectRefused, Stack, StackEvent, StackSendError};

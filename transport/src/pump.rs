@@ -18,7 +18,8 @@ pub struct Limits {
     pub min_rate: u64,
     /// Over how long [`Self::min_rate`] is measured. Default: 30 s.
     pub rate_window: Duration,
-    /// How long a graceful end may take before it is cut short. Default: 10 s.
+    /// How long a graceful end may take before it is cut short: a slow peer is still taking what the
+    /// kernel has queued. Default: 60 s.
     pub linger: Duration,
 }
 
@@ -28,7 +29,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             min_rate: 100,
             rate_window: Duration::from_secs(30),
-            linger: Duration::from_secs(10),
+            linger: Duration::from_secs(60),
         }
     }
 }

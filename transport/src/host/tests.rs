@@ -52,7 +52,8 @@ impl Stack for Toy {
             CONNECT if !known => {
                 self.connections.insert(id, packet.peer);
                 let remote = packet.peer;
-                self.events.push_back((id, StackEvent::Connected { remote }));
+                self.events
+                    .push_back((id, StackEvent::Connected { remote }));
             }
             DATA if known => {
                 let mut datagram = Datagram::message((), Bytes::copy_from_slice(message));
@@ -96,7 +97,8 @@ impl Stack for Toy {
         self.next += 1;
         self.connections.insert(id, remote);
         self.queue(id, CONNECT, StreamId(0), b"");
-        self.events.push_back((id, StackEvent::Connected { remote }));
+        self.events
+            .push_back((id, StackEvent::Connected { remote }));
         Ok(id)
     }
 
@@ -294,7 +296,9 @@ fn a_machine_runs_on_each_connection_and_a_full_queue_loses_nothing() {
     let lines: Vec<(u16, Vec<u8>)> = (0..20).map(|n| (n % 3, vec![n as u8; 50])).collect();
     let lines: Vec<(u16, &[u8])> = lines.iter().map(|(s, l)| (*s, l.as_slice())).collect();
     let a = client.connect(now, address(2), talker(&lines)).unwrap();
-    let b = client.connect(now, address(2), talker(&lines[..1])).unwrap();
+    let b = client
+        .connect(now, address(2), talker(&lines[..1]))
+        .unwrap();
     carry(now, &mut client, &mut server);
     let mut heard: BTreeMap<u8, Vec<Heard>> = BTreeMap::new();
     while let Some(((id, ()), event)) = client.poll_event() {
