@@ -175,10 +175,10 @@ mod tests {
     fn hu8_what_is_no_block_is_refused() {
         for message in [
             &b""[..],
-            b"\x00\x01\x00\x00\x00\x00\x00\x00",  // no data
-            b"\x00\x00\x00\x00\x00\x00\x00\x00x", // exchange 0
-            b"HTTP/1.0 200 OK\r\n\r\n",           // a head
-            b"\x40\x00\x00\x00\x00\x00\x00\x00x", // exchange 16384
+            b"\x00\x01\x00\x00\x00\x00\x00\x00",   // no data
+            b"\x00\x00\x00\x00\x00\x00\x00\x00x",  // exchange 0
+            b"HTTP/1.0 200 OK\r\n\r\n",            // a head
+            b"\x40\x00\x00\x00\x00\x00\x00\x00x",  // exchange 16384
             b"\x00\x01\xFF\xFF\xFF\xFF\xFF\xFFxx", // ends beyond 2^48
         ] {
             assert_eq!(Block::decode(Bytes::copy_from_slice(message)), None);
@@ -217,6 +217,70 @@ mod tests {
         assert!(ExchangeId(9).follows(ExchangeId(8)));
         assert!(!ExchangeId(8).follows(ExchangeId(8)));
         assert_eq!(ExchangeId(2).distance_from(last), 2);
+    }
+
+    /// The cells of the rows of the table in `docs/framing.md` that stands behind `heading`.
+    fn table(heading: &str) -> Vec<Vec<&'static str>> {
+        let specification = include_str!("../../docs/framing.md");
+        let (_, text) = specification.split_once(heading).unwrap();
+        text.lines()
+            .skip_while(|line| !line.starts_with('|'))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| {
+                let cells = line.trim_matches('|').split('|');
+                cells.map(|cell| cell.trim().trim_matches('`')).collect()
+            })
+            .collect()
+    }
+
+    fn bytes(hexadecimal: &str) -> Bytes {
+        let byte = |digits| u8::from_str_radix(digits, 16).unwrap();
+        hexadecimal.split_whitespace().map(byte).collect()
+    }
+
+    fn id(number: &str) -> ExchangeId {
+        ExchangeId::new(number.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn hu8_blocks_are_as_the_specification_shows_them() {
+        let rows = table("Blocks, in hexadecimal:");
+        assert_eq!(rows.len(), 5);
+        for row in rows {
+            let message = bytes(row[0]);
+            let block = Block {
+                exchange: id(row[1]),
+                offset: row[2].parse().unwrap(),
+                data: bytes(row[3]),
+            };
+            assert_eq!(Block::decode(message.clone()).as_ref(), Some(&block));
+            let mut out = Vec::new();
+            write_header(&mut out, block.exchange, block.offset);
+            out.extend_from_slice(&block.data);
+            assert_eq!(out, message);
+        }
+        let rows = table("Messages that are not blocks:");
+        assert_eq!(rows.len(), 6);
+        for row in rows {
+            assert_eq!(Block::decode(bytes(row[0])), None, "{}", row[1]);
+        }
+    }
+
+    #[test]
+    fn hu8_the_field_and_the_order_are_as_the_specification_shows_them() {
+        let rows = table("Values of the field:");
+        assert_eq!(rows.len(), 11);
+        for row in rows {
+            let expected = (row[1] != "none").then(|| id(row[1]));
+            assert_eq!(parse_field(row[0].as_bytes()), expected, "{}", row[0]);
+        }
+        let rows = table("\nOrder:");
+        assert_eq!(rows.len(), 5);
+        for row in rows {
+            assert!(id(row[0]).follows(id(row[1])), "{row:?}");
+            assert!(!id(row[1]).follows(id(row[0])), "{row:?}");
+        }
     }
 
     proptest! {

@@ -34,13 +34,14 @@ impl Default for Config {
     }
 }
 
-/// Streams refused beyond [`Config::max_streams`], as a multiple of it, before the association is
-/// aborted: refusals need memory too.
-const REFUSALS: usize = 4;
+/// The streams of one association on which anything may come, as a multiple of
+/// [`Config::max_streams`], before it is aborted: what is refused or finished needs memory too.
+const STREAMS_EVER: usize = 4;
 
 /// The exchanges of one association, by the stream they run on. Requests on different streams are
 /// answered at the same time, message by message in turn, so that a long answer does not hold up a
-/// short one. The association ends when no exchange is left under way.
+/// short one. The association ends when no exchange is left under way, and it is aborted when one
+/// of them fails: the peer of a stack of the kernel cannot be told in another way.
 pub struct Streams<E: Exchanges> {
     exchanges: E,
     by_stream: BTreeMap<StreamId, E::Exchange>,
@@ -50,6 +51,7 @@ pub struct Streams<E: Exchanges> {
     /// Whose message was polled last.
     last: StreamId,
     idle_deadline: Option<Instant>,
+    stopping: bool,
     ended: Option<Disposition>,
 }
 
@@ -73,24 +75,43 @@ impl<E: Exchanges> Streams<E> {
             cursor: StreamId(0),
             last: StreamId(0),
             idle_deadline: Some(now + config.idle_timeout),
+            stopping: false,
             ended: None,
         }
     }
 
-    /// The exchange of `stream`, made when it is new.
+    /// The exchange of `stream`, made when it is new; `None` when there are too many.
     fn exchange(&mut self, now: Instant, stream: StreamId) -> Option<&mut E::Exchange> {
         if !self.by_stream.contains_key(&stream) {
-            let open = self.by_stream.len();
-            if open >= self.config.max_streams * REFUSALS {
-                self.ended = Some(Disposition::Abort);
+            if self.by_stream.len() >= self.config.max_streams * STREAMS_EVER {
                 return None;
             }
-            let overloaded = open >= self.config.max_streams;
+            let overloaded = self.stopping || self.under_way() >= self.config.max_streams;
             let exchange = self.exchanges.open(now, stream, overloaded);
             self.by_stream.insert(stream, exchange);
             self.idle_deadline = None;
         }
         self.by_stream.get_mut(&stream)
+    }
+
+    fn under_way(&self) -> usize {
+        self.by_stream
+            .values()
+            .filter(|exchange| exchange.disposition() == Disposition::Open)
+            .count()
+    }
+
+    /// Ends all exchanges if one failed.
+    fn settle(&mut self, now: Instant, stream: StreamId) {
+        let exchange = self.by_stream.get(&stream);
+        if exchange.is_some_and(|exchange| exchange.disposition() == Disposition::Abort) {
+            self.abort(now);
+        }
+    }
+
+    fn abort(&mut self, now: Instant) {
+        self.handle_closed(now, CloseReason::Failed);
+        self.ended = Some(Disposition::Abort);
     }
 }
 
@@ -104,9 +125,12 @@ impl<E: Exchanges> Machine for Streams<E> {
         if self.ended.is_some() {
             return;
         }
-        if let Some(exchange) = self.exchange(now, datagram.stream) {
-            exchange.handle_datagram(now, datagram);
+        let stream = datagram.stream;
+        match self.exchange(now, stream) {
+            Some(exchange) => exchange.handle_datagram(now, datagram),
+            None => return self.abort(now),
         }
+        self.settle(now, stream);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -133,9 +157,11 @@ impl<E: Exchanges> Machine for Streams<E> {
         if let Some(exchange) = self.by_stream.get_mut(&self.last) {
             exchange.handle_rejected(now, limit);
         }
+        self.settle(now, self.last);
     }
 
     fn handle_stop(&mut self, now: Instant) {
+        self.stopping = true;
         if self.by_stream.is_empty() {
             self.idle_deadline = None;
             self.ended = Some(Disposition::Close);
@@ -149,6 +175,7 @@ impl<E: Exchanges> Machine for Streams<E> {
         if let Some(exchange) = self.by_stream.get_mut(&stream) {
             exchange.handle_command(now, (), command);
         }
+        self.settle(now, stream);
     }
 
     fn poll_transmit(
@@ -203,3 +230,6 @@ impl<E: Exchanges> Machine for Streams<E> {
         overall
     }
 }
+
+#[cfg(test)]
+mod tests;

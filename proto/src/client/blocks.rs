@@ -10,7 +10,10 @@ use crate::digest::Digests;
 use crate::etag::EntityTag;
 use crate::framing::{Block, ExchangeId};
 use crate::intervals::Intervals;
-use crate::response::ResponseHead;
+use crate::range::{self, ContentRange};
+use crate::request::Method;
+use crate::response::{BodyLength, ResponseHead};
+use crate::status::Status;
 
 /// How many exchanges back blocks are still accepted: later than that they are not on their way
 /// any more.
@@ -32,6 +35,20 @@ impl Version {
             digests: digests.map_or_else(Digests::default, |field| Digests::parse(&field)),
             complete,
         }
+    }
+
+    /// The version that a later head announces. One that does not say its length is like no other.
+    pub(super) fn announced_by(head: &ResponseHead) -> Self {
+        let range = head.fields.single("Content-Range");
+        let complete = match range.and_then(ContentRange::parse) {
+            Some(ContentRange::Bytes { complete, .. }) => complete,
+            Some(ContentRange::Unsatisfied { complete }) => Some(complete),
+            None => match head.body_length(Method::Get) {
+                Ok(BodyLength::Known(length)) if head.status == Status::OK => Some(length),
+                _ => None,
+            },
+        };
+        Self::of(head, complete.unwrap_or(u64::MAX))
     }
 
     /// Whether bytes of both may be joined: they share a strong validator (RFC 9110 §15.3.7.3), or
@@ -76,7 +93,9 @@ pub(super) struct Blocks {
     /// Exchanges whose head said that their blocks are of this version, the latest last.
     accepted: VecDeque<ExchangeId>,
     /// The end of what the last request asked for.
-    pub(super) asked_end: u64,
+    asked_end: u64,
+    /// Whether a block came that ends there.
+    end_came: bool,
     new: Vec<Range<u64>>,
 }
 
@@ -85,8 +104,9 @@ pub(super) struct Blocks {
 pub(super) struct Taken {
     /// Whether any byte of it is new.
     pub(super) progress: bool,
-    /// Whether it ends where the last request ends, so that nothing else is to come.
-    pub(super) at_end: bool,
+    /// Whether a block came, this or another, that ends where the last request does: what is
+    /// still missing was lost or is late.
+    pub(super) end_came: bool,
 }
 
 impl Blocks {
@@ -99,6 +119,7 @@ impl Blocks {
         Self {
             version,
             asked_end: wanted.end,
+            end_came: false,
             wanted,
             received: Intervals::new(max_intervals),
             accepted: VecDeque::from([exchange]),
@@ -119,22 +140,43 @@ impl Blocks {
         self.accepted.push_back(exchange);
     }
 
-    /// Takes a block of an accepted exchange. What lies outside the part that is wanted is
-    /// dropped; so is a block that would need one interval too many, to be asked for again.
-    pub(super) fn take(&mut self, block: &Block, events: &mut VecDeque<Event>) -> Taken {
+    /// The `Range` field for as many holes as fit into `room` bytes, but at least one.
+    pub(super) fn ask(&mut self, room: usize) -> String {
+        let mut holes = Vec::new();
+        let mut length = 0;
+        for hole in self.received.holes(self.wanted.clone()) {
+            let alone = range::write(std::slice::from_ref(&hole)).len();
+            // Behind another, a comma takes the place of the unit.
+            length += if holes.is_empty() {
+                alone
+            } else {
+                alone - "bytes=".len() + ",".len()
+            };
+            if length > room && !holes.is_empty() {
+                break;
+            }
+            holes.push(hole);
+        }
+        self.asked_end = holes.last().map_or(self.wanted.end, |hole| hole.end);
+        self.end_came = false;
+        range::write(&holes)
+    }
+
+    /// Everything is on its way, whatever was asked for.
+    pub(super) const fn expect_all(&mut self) {
+        self.asked_end = self.wanted.end;
+    }
+
+    /// Takes a block of an accepted exchange. `None` if it was dropped: it lies outside the part
+    /// that is wanted, or would need one interval too many and is to be asked for again.
+    pub(super) fn take(&mut self, block: &Block, events: &mut VecDeque<Event>) -> Option<Taken> {
         let range = block.range();
         let inside = range.start.max(self.wanted.start)..range.end.min(self.wanted.end);
-        let nothing = Taken {
-            progress: false,
-            at_end: false,
-        };
         if inside.is_empty() {
-            return nothing;
+            return None;
         }
         self.new.clear();
-        if self.received.insert(inside.clone(), &mut self.new).is_err() {
-            return nothing;
-        }
+        self.received.insert(inside.clone(), &mut self.new).ok()?;
         let cut = |part: &Range<u64>| slice(&block.data, range.start, part);
         let mut from = inside.start;
         for new in &self.new {
@@ -150,10 +192,11 @@ impl Blocks {
         if from < inside.end {
             events.push_back(repeated(from, cut(&(from..inside.end))));
         }
-        Taken {
+        self.end_came |= inside.end == self.asked_end;
+        Some(Taken {
             progress: !self.new.is_empty(),
-            at_end: inside.end == self.asked_end,
-        }
+            end_came: self.end_came,
+        })
     }
 
     pub(super) fn is_complete(&self) -> bool {

@@ -1,31 +1,24 @@
 //! The machine of a client's exchange.
 
+mod framed;
+mod ordered;
+mod repair;
+
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::blocks::{Blocks, Version};
+use super::blocks::Blocks;
+use super::placement::Placement;
 use super::timers::{Timer, Timers};
-use super::{Command, Config, Done, Event, Failure, Head, Wanted};
+use super::{Command, Config, Done, Event, Failure, Head};
 use crate::fields::Fields;
-use crate::framing::{self, Block, ExchangeId};
+use crate::framing::{self, ExchangeId};
 use crate::machine::{CloseReason, Datagram, Delivery, Disposition, Machine, Transmit};
-use crate::range::{self, ContentRange};
 use crate::request::{self, WriteError};
-use crate::response::{BodyLength, HeadError, ResponseHead, ResponseReader};
-use crate::status::Status;
+use crate::response::{ResponseHead, ResponseReader};
 
-/// The least time without a new byte after which a round of repair begins.
-const MIN_QUIET: Duration = Duration::from_millis(250);
-/// The most, before it is doubled for rounds that brought nothing.
-const MAX_QUIET: Duration = Duration::from_secs(2);
-/// The least time that reordered blocks are waited for when the last one of a round has come.
-const MIN_REORDER: Duration = Duration::from_millis(10);
-/// The most bytes of `Range` in a request that repairs: it must fit into one message beside the
-/// other fields.
-const MAX_RANGE_FIELD: usize = 900;
 /// How often a body may start over because the file changed.
 const MAX_RESTARTS: u32 = 5;
 /// The most holes that a failure lists.
@@ -52,10 +45,11 @@ pub struct Exchange {
     /// The request to send, or sent last.
     message: Bytes,
     request_due: bool,
+    asked: Asked,
     id: ExchangeId,
     round: u32,
     repeats: u32,
-    /// When `message` was handed to the transport first.
+    /// When `message` was handed to the transport last.
     sent_at: Option<Instant>,
     /// Whether the head of the exchange `id` came.
     answered: bool,
@@ -77,10 +71,14 @@ pub struct Exchange {
 enum Phase {
     Waiting(Box<ResponseReader>),
     /// A body in order.
-    Stream { offset: u64, end: Option<u64> },
+    Stream {
+        offset: u64,
+        end: Option<u64>,
+    },
     /// A body over an unreliable transport without offsets, as it comes.
     Plain {
         head: Bytes,
+        response: Box<ResponseHead>,
         offset: u64,
         end: Option<u64>,
         messages: u32,
@@ -91,11 +89,13 @@ enum Phase {
     Ended(Disposition),
 }
 
-/// Where the body of an answer belongs.
-struct Placement {
-    first: u64,
-    end: Option<u64>,
-    complete: Option<u64>,
+/// What the request under way asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// What the application wants.
+    All,
+    /// What is missing of it.
+    Holes,
 }
 
 impl Exchange {
@@ -109,6 +109,7 @@ impl Exchange {
             phase: Phase::Waiting(Box::new(ResponseReader::new(config.limits))),
             message: Bytes::new(),
             request_due: true,
+            asked: Asked::All,
             id: ExchangeId::FIRST,
             round: 0,
             repeats: 0,
@@ -129,7 +130,7 @@ impl Exchange {
         Ok(exchange)
     }
 
-    /// The time a request and the head of its answer took; `None` before the first.
+    /// About the time a request and the beginning of its answer take; `None` before the first.
     pub const fn rtt(&self) -> Option<Duration> {
         self.rtt
     }
@@ -138,17 +139,21 @@ impl Exchange {
         matches!(self.config.delivery, Delivery::Unreliable)
     }
 
+    fn blocks(&self) -> Option<&Blocks> {
+        if let Phase::Blocks(blocks) = &self.phase {
+            Some(blocks)
+        } else {
+            None
+        }
+    }
+
     /// The request as the application wants it.
     fn first_request(&self) -> Result<Bytes, WriteError> {
         let range = self.config.range.map(|wanted| wanted.to_string());
         self.request(range, self.config.if_range.as_deref())
     }
 
-    fn request(
-        &self,
-        range: Option<String>,
-        if_range: Option<&[u8]>,
-    ) -> Result<Bytes, WriteError> {
+    fn request(&self, range: Option<String>, if_range: Option<&[u8]>) -> Result<Bytes, WriteError> {
         let mut out = Vec::new();
         if self.config.seed_form {
             request::write_seed(&mut out, &self.config.target)?;
@@ -174,78 +179,10 @@ impl Exchange {
 
     // --- what comes -----------------------------------------------------------------------
 
-    /// Takes bytes from a transport that keeps them in order.
-    fn read_stream(&mut self, now: Instant, mut data: Bytes) {
-        if let Phase::Waiting(reader) = &mut self.phase {
-            match reader.feed(&mut data) {
-                Ok(Some(head)) => self.begin_stream(head),
-                Ok(None) => {
-                    self.timers.set(Timer::Stall, now + self.config.stall);
-                    return;
-                }
-                Err(HeadError::NotHttp) if self.config.http09 => {
-                    data = [reader.unfinished(), &data].concat().into();
-                    self.phase = Phase::Stream {
-                        offset: 0,
-                        end: None,
-                    };
-                }
-                Err(error) => return self.fail(Failure::BadHead(error)),
-            }
-        }
-        self.read_stream_body(now, data);
-    }
-
-    fn begin_stream(&mut self, response: ResponseHead) {
-        match self.place(&response) {
-            Ok(placement) => {
-                self.phase = Phase::Stream {
-                    offset: placement.first,
-                    end: placement.end,
-                };
-                self.announce(response, &placement, false);
-            }
-            Err(failure) => self.fail(failure),
-        }
-    }
-
-    fn read_stream_body(&mut self, now: Instant, data: Bytes) {
-        match &mut self.phase {
-            Phase::Stream { offset, end } => {
-                let at = *offset;
-                *offset += length(&data);
-                let (reached, end) = (*offset, *end);
-                if end.is_some_and(|end| reached > end) {
-                    return self.fail(Failure::Surplus);
-                }
-                if self.config.max_body.is_some_and(|max| reached > max) {
-                    return self.fail(Failure::TooLarge);
-                }
-                if !data.is_empty() {
-                    self.events.push_back(Event::Body { offset: at, data });
-                    self.timers.set(Timer::Stall, now + self.config.stall);
-                }
-                if end == Some(reached) {
-                    self.phase = Phase::Draining;
-                    self.timers.stop_all();
-                    self.timers.set(Timer::Linger, now + self.config.linger);
-                }
-            }
-            Phase::Draining if !data.is_empty() => self.fail(Failure::Surplus),
-            Phase::Draining
-            | Phase::Waiting(_)
-            | Phase::Plain { .. }
-            | Phase::Blocks(_)
-            | Phase::Ended(_) => {}
-        }
-    }
-
     /// Takes a message from a transport that loses, reorders and repeats them.
     fn read_message(&mut self, now: Instant, message: Bytes) {
-        if let Phase::Plain { head, .. } = &self.phase {
-            if message != *head {
-                self.read_plain_body(now, message);
-            }
+        if let Phase::Plain { .. } = &self.phase {
+            self.read_plain(now, message);
         } else if message.starts_with(b"HTTP/") {
             self.read_head(now, message);
         } else {
@@ -276,344 +213,6 @@ impl Exchange {
             // A plain head amid blocks is of another exchange, or an error of the peer.
             None => {}
         }
-    }
-
-    fn read_framed_head(&mut self, now: Instant, head: ResponseHead, id: ExchangeId) {
-        let current = id == self.id;
-        // Heads of exchanges that are long past, or have not begun, mean nothing.
-        if !current && !self.id.follows(id) {
-            return;
-        }
-        if let Phase::Blocks(blocks) = &mut self.phase {
-            if blocks.accepts(id) {
-                return;
-            }
-            if blocks.version.is_same_as(&complete_version(&head)) {
-                blocks.accept(id);
-            } else if !current {
-                return;
-            } else if head.status == Status::PARTIAL_CONTENT {
-                return self.start_over();
-            } else {
-                self.restarts += 1;
-                return self.begin_blocks(now, head, id);
-            }
-        } else if current && matches!(self.phase, Phase::Waiting(_)) {
-            return self.begin_blocks(now, head, id);
-        }
-        if current {
-            self.head_came(now);
-        }
-        self.read_early(now);
-    }
-
-    /// The head of the exchange under way came: its request needs no repeating.
-    fn head_came(&mut self, now: Instant) {
-        self.answered = true;
-        self.timers.stop(Timer::Retry);
-        if self.repeats == 0
-            && let Some(sent_at) = self.sent_at
-        {
-            // A request that was repeated does not tell which copy was answered (RFC 6298 §3).
-            let sample = now - sent_at;
-            self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
-        }
-        self.timers.set(Timer::Round, now + self.quiet());
-    }
-
-    fn begin_blocks(&mut self, now: Instant, response: ResponseHead, id: ExchangeId) {
-        if self.restarts > MAX_RESTARTS {
-            return self.fail(Failure::Changing);
-        }
-        let placement = match self.place(&response) {
-            Ok(placement) => placement,
-            Err(failure) => return self.fail(failure),
-        };
-        let Some(end) = placement.end else {
-            return self.fail(Failure::Protocol("the framing needs a Content-Length"));
-        };
-        let version = Version::of(&response, placement.complete.unwrap_or(end));
-        let wanted = placement.first..end;
-        self.phase = Phase::Blocks(Box::new(Blocks::new(
-            version,
-            wanted,
-            id,
-            self.config.max_intervals,
-        )));
-        self.announce(response, &placement, true);
-        self.head_came(now);
-        self.timers.set(Timer::Stall, now + self.config.stall);
-        self.finish_if_complete();
-        self.read_early(now);
-    }
-
-    fn read_block(&mut self, now: Instant, message: Bytes) {
-        let Phase::Blocks(blocks) = &mut self.phase else {
-            return self.keep_early(message);
-        };
-        let Some(block) = Block::decode(message.clone()) else {
-            return;
-        };
-        if !blocks.accepts(block.exchange) {
-            if block.exchange == self.id && !self.answered {
-                self.keep_early(message);
-            }
-            return;
-        }
-        let taken = blocks.take(&block, &mut self.events);
-        if taken.progress {
-            self.progress = true;
-            self.timers.set(Timer::Stall, now + self.config.stall);
-        }
-        if self.answered && taken.at_end {
-            self.timers.set(Timer::Round, now + self.reorder());
-        } else if self.answered && taken.progress {
-            self.timers.set(Timer::Round, now + self.quiet());
-        }
-        self.finish_if_complete();
-    }
-
-    fn finish_if_complete(&mut self) {
-        if let Phase::Blocks(blocks) = &self.phase
-            && blocks.is_complete()
-        {
-            self.finish(true);
-        }
-    }
-
-    /// Keeps a message whose head has not come, within the limit; beyond it the message is a hole.
-    fn keep_early(&mut self, message: Bytes) {
-        if matches!(self.phase, Phase::Ended(_))
-            || self.early_bytes + message.len() > self.config.max_early
-        {
-            return;
-        }
-        self.early_bytes += message.len();
-        self.early.push_back(message);
-    }
-
-    fn read_early(&mut self, now: Instant) {
-        self.early_bytes = 0;
-        for message in std::mem::take(&mut self.early) {
-            self.read_message(now, message);
-        }
-    }
-
-    fn begin_plain(&mut self, now: Instant, response: ResponseHead, head: Bytes, body: Bytes) {
-        let placement = match self.place(&response) {
-            Ok(placement) => placement,
-            Err(failure) => return self.fail(failure),
-        };
-        self.phase = Phase::Plain {
-            head,
-            offset: placement.first,
-            end: placement.end,
-            messages: 0,
-        };
-        self.announce(response, &placement, false);
-        self.timers.stop(Timer::Retry);
-        self.timers.set(Timer::Stall, now + self.config.stall);
-        self.read_plain_body(now, body);
-        self.read_early(now);
-    }
-
-    fn read_plain_body(&mut self, now: Instant, data: Bytes) {
-        let Phase::Plain {
-            offset,
-            end,
-            messages,
-            ..
-        } = &mut self.phase
-        else {
-            return;
-        };
-        let at = *offset;
-        *offset += length(&data);
-        *messages += u32::from(!data.is_empty());
-        let (reached, end, messages) = (*offset, *end, *messages);
-        if end.is_some_and(|end| reached > end) {
-            return self.fail(Failure::Surplus);
-        }
-        if self.config.max_body.is_some_and(|max| reached > max) {
-            return self.fail(Failure::TooLarge);
-        }
-        if !data.is_empty() {
-            self.events.push_back(Event::Body { offset: at, data });
-            self.timers.set(Timer::Stall, now + self.config.stall);
-        }
-        if end == Some(reached) {
-            // One message cannot have lost or exchanged its parts; with several, a copy may hide
-            // a hole (HU5).
-            self.finish(messages <= 1);
-        }
-    }
-
-    // --- rounds of repair -----------------------------------------------------------------
-
-    /// How long the body may be silent before a round begins.
-    fn quiet(&self) -> Duration {
-        let base = self.rtt.map_or(MAX_QUIET, |rtt| rtt * 4);
-        base.clamp(MIN_QUIET, MAX_QUIET) * (1 << self.idle_rounds.min(3))
-    }
-
-    /// How long blocks may be late behind the last one of a round.
-    fn reorder(&self) -> Duration {
-        let base = self.rtt.unwrap_or(MAX_QUIET);
-        base.clamp(MIN_REORDER, MAX_QUIET) * (1 << self.idle_rounds.min(3))
-    }
-
-    /// Asks for what is missing.
-    fn begin_round(&mut self) {
-        let Phase::Blocks(blocks) = &mut self.phase else {
-            return;
-        };
-        self.idle_rounds = if self.progress { 0 } else { self.idle_rounds + 1 };
-        if self.idle_rounds > self.config.idle_rounds {
-            let holes = blocks.holes().take(MAX_LISTED_HOLES).collect();
-            return self.fail(Failure::Incomplete { holes, why: None });
-        }
-        self.round += 1;
-        self.id = self.id.next();
-        self.progress = false;
-        let (holes, missing) = (blocks.holes().count(), blocks.missing());
-        let request = if blocks.version.is_recognizable() {
-            let field = holes_that_fit(blocks);
-            let etag = blocks.version.strong_etag().map(|etag| etag.to_bytes());
-            self.request(Some(field), etag.as_deref())
-        } else {
-            // Without a validator nothing can be joined: all of it, once more.
-            self.first_request()
-        };
-        match request {
-            Ok(message) => self.message = message,
-            Err(_) => return self.fail(Failure::Protocol("the server's ETag cannot be sent back")),
-        }
-        self.events.push_back(Event::Round {
-            round: self.round,
-            holes,
-            missing,
-        });
-        self.await_answer();
-    }
-
-    /// Forgets what came: it was of another version, and nothing tells what of it is still good.
-    fn start_over(&mut self) {
-        self.restarts += 1;
-        if self.restarts > MAX_RESTARTS {
-            return self.fail(Failure::Changing);
-        }
-        self.round += 1;
-        self.id = self.id.next();
-        match self.first_request() {
-            Ok(message) => self.message = message,
-            Err(_) => return self.fail(Failure::Protocol("the request cannot be repeated")),
-        }
-        self.phase = Phase::Waiting(Box::new(ResponseReader::new(self.config.limits)));
-        self.await_answer();
-    }
-
-    fn await_answer(&mut self) {
-        self.request_due = true;
-        self.answered = false;
-        self.sent_at = None;
-        self.repeats = 0;
-        self.timers.stop(Timer::Round);
-    }
-
-    fn retry_delay(&self) -> Duration {
-        let first = match self.rtt {
-            Some(rtt) => (rtt * 3).clamp(MIN_QUIET, self.config.first_retry.max(MIN_QUIET)),
-            None => self.config.first_retry,
-        };
-        first * (1 << self.repeats.min(16))
-    }
-
-    fn retry(&mut self) {
-        if self.repeats >= self.config.retries {
-            let failure = match &self.phase {
-                Phase::Blocks(blocks) => Failure::Incomplete {
-                    holes: blocks.holes().take(MAX_LISTED_HOLES).collect(),
-                    why: None,
-                },
-                Phase::Waiting(_)
-                | Phase::Stream { .. }
-                | Phase::Plain { .. }
-                | Phase::Draining
-                | Phase::Ended(_) => Failure::NoAnswer,
-            };
-            return self.fail(failure);
-        }
-        self.repeats += 1;
-        self.request_due = true;
-    }
-
-    // --- heads ----------------------------------------------------------------------------
-
-    /// Where the body of an answer belongs, if the answer is one to what was asked.
-    fn place(&self, head: &ResponseHead) -> Result<Placement, Failure> {
-        let body = head
-            .body_length(self.config.method)
-            .map_err(Failure::BadHead)?;
-        let length = match body {
-            BodyLength::None => Some(0),
-            BodyLength::Known(length) => Some(length),
-            BodyLength::UntilClose => None,
-        };
-        if let (Some(length), Some(max)) = (length, self.config.max_body)
-            && length > max
-        {
-            return Err(Failure::TooLarge);
-        }
-        if head.status == Status::PARTIAL_CONTENT && body != BodyLength::None {
-            return self.place_part(head, length);
-        }
-        if head.status == Status::OK && self.config.range.is_some() && !self.config.seed_form {
-            // With If-Range all of it was asked for, should it have changed.
-            if self.config.if_range.is_none() {
-                return Err(Failure::RangeNotHonoured);
-            }
-        }
-        Ok(Placement {
-            first: 0,
-            end: length,
-            complete: length.filter(|_| head.status.is_success() && body != BodyLength::None),
-        })
-    }
-
-    fn place_part(&self, head: &ResponseHead, length: Option<u64>) -> Result<Placement, Failure> {
-        let range = head
-            .fields
-            .single("Content-Range")
-            .and_then(ContentRange::parse);
-        let Some(ContentRange::Bytes {
-            first,
-            last,
-            complete,
-        }) = range
-        else {
-            let rule = "a partial answer without a valid Content-Range";
-            return Err(Failure::BadHead(HeadError::Malformed(rule)));
-        };
-        let honoured = match self.config.range {
-            None => false,
-            Some(Wanted::From(from)) => first == from,
-            Some(Wanted::Between(from, to)) => first == from && last <= to,
-            Some(Wanted::Last(count)) => {
-                complete.is_some_and(|complete| first == complete.saturating_sub(count))
-            }
-        };
-        if !honoured {
-            return Err(Failure::RangeNotHonoured);
-        }
-        if length.is_some_and(|length| length != last - first + 1) {
-            let rule = "Content-Length and Content-Range disagree";
-            return Err(Failure::BadHead(HeadError::Malformed(rule)));
-        }
-        Ok(Placement {
-            first,
-            end: Some(last + 1),
-            complete,
-        })
     }
 
     fn announce(&mut self, response: ResponseHead, placement: &Placement, framed: bool) {
@@ -653,53 +252,25 @@ impl Exchange {
         self.events.push_back(Event::Finished(result));
     }
 
+    /// Ends with what is missing of a body in blocks.
+    fn incomplete(&mut self, why: Option<CloseReason>) {
+        let holes = self.blocks().map_or_else(Vec::new, |blocks| {
+            blocks.holes().take(MAX_LISTED_HOLES).collect()
+        });
+        self.fail(Failure::Incomplete { holes, why });
+    }
+
     fn stalled(&mut self) {
-        let failure = match &self.phase {
-            Phase::Waiting(_) if self.is_unreliable() => Failure::NoAnswer,
-            Phase::Blocks(blocks) => Failure::Incomplete {
-                holes: blocks.holes().take(MAX_LISTED_HOLES).collect(),
-                why: Some(CloseReason::Stalled),
-            },
+        match &self.phase {
+            Phase::Waiting(_) if self.is_unreliable() => self.fail(Failure::NoAnswer),
+            Phase::Blocks(_) => self.incomplete(Some(CloseReason::Stalled)),
             Phase::Waiting(_)
             | Phase::Stream { .. }
             | Phase::Plain { .. }
             | Phase::Draining
-            | Phase::Ended(_) => Failure::Stalled,
-        };
-        self.fail(failure);
-    }
-}
-
-/// The version that a head announces.
-fn complete_version(head: &ResponseHead) -> Version {
-    let range = head.fields.single("Content-Range");
-    let complete = match range.and_then(ContentRange::parse) {
-        Some(ContentRange::Bytes { complete, .. }) => complete,
-        Some(ContentRange::Unsatisfied { complete }) => Some(complete),
-        None => match head.body_length(request::Method::Get) {
-            Ok(BodyLength::Known(length)) if head.status == Status::OK => Some(length),
-            _ => None,
-        },
-    };
-    // A version without a length is like no other.
-    Version::of(head, complete.unwrap_or(u64::MAX))
-}
-
-/// The `Range` field for as many holes as fit into a request, and notes where they end.
-fn holes_that_fit(blocks: &mut Blocks) -> String {
-    let mut field = String::new();
-    let mut holes = Vec::new();
-    for hole in blocks.holes() {
-        holes.push(hole);
-        let longer = range::write(&holes);
-        if longer.len() > MAX_RANGE_FIELD {
-            holes.pop();
-            break;
+            | Phase::Ended(_) => self.fail(Failure::Stalled),
         }
-        field = longer;
     }
-    blocks.asked_end = holes.last().map_or(0, |hole: &Range<u64>| hole.end);
-    field
 }
 
 fn length(data: &Bytes) -> u64 {
@@ -741,35 +312,37 @@ impl Machine for Exchange {
 
     fn handle_closed(&mut self, _now: Instant, why: CloseReason) {
         let graceful = why == CloseReason::Graceful;
+        let may_be_simple = graceful && self.config.http09 && !self.is_unreliable();
         match &self.phase {
+            // An HTTP/0.9 answer of a few bytes that did not differ from `HTTP/`, or of none.
+            Phase::Waiting(reader) if may_be_simple && reader.unfinished().len() < 5 => {
+                let data = Bytes::copy_from_slice(reader.unfinished());
+                if !data.is_empty() {
+                    self.events.push_back(Event::Body { offset: 0, data });
+                }
+                self.finish(true);
+            }
             Phase::Waiting(_) => self.fail(Failure::Closed(why)),
             Phase::Draining => self.finish(true),
             Phase::Stream { end: None, .. } if graceful => self.finish(true),
             // The end of a DCCP connection proves nothing (HM3).
             Phase::Plain { end: None, .. } if graceful => self.finish(false),
             Phase::Stream { offset, end } | Phase::Plain { offset, end, .. } => {
-                let holes = end.map_or_else(Vec::new, |end| vec![*offset..end]);
+                let holes = end.map(|end| *offset..end).into_iter().collect();
                 self.fail(Failure::Incomplete {
                     holes,
                     why: Some(why),
                 });
             }
-            Phase::Blocks(blocks) => {
-                let holes = blocks.holes().take(MAX_LISTED_HOLES).collect();
-                self.fail(Failure::Incomplete {
-                    holes,
-                    why: Some(why),
-                });
-            }
+            Phase::Blocks(_) => self.incomplete(Some(why)),
             Phase::Ended(_) => {}
         }
     }
 
     fn handle_rejected(&mut self, _now: Instant, limit: usize) {
-        self.fail(Failure::RequestTooLarge {
-            length: self.message.len(),
-            limit,
-        });
+        self.events
+            .retain(|event| !matches!(event, Event::Requested { .. }));
+        self.shrink_request(limit);
     }
 
     fn handle_stop(&mut self, _now: Instant) {
@@ -777,10 +350,18 @@ impl Machine for Exchange {
     }
 
     fn handle_command(&mut self, _now: Instant, (): (), command: Command) {
-        self.fail(match command {
-            Command::Cancel => Failure::Cancelled,
-            Command::Conflict => Failure::Conflict,
-        });
+        match command {
+            Command::Cancel => self.fail(Failure::Cancelled),
+            Command::Conflict => {
+                // The block with the bytes in question may also have been the last one missing.
+                let last = self.events.back_mut();
+                if let Some(Event::Finished(result @ Ok(_))) = last {
+                    *result = Err(Failure::Conflict);
+                    self.phase = Phase::Ended(Disposition::Abort);
+                }
+                self.fail(Failure::Conflict);
+            }
+        }
     }
 
     fn poll_transmit(
@@ -794,14 +375,14 @@ impl Machine for Exchange {
             return None;
         }
         if self.message.len() > limit {
-            self.handle_rejected(now, limit);
+            self.shrink_request(limit);
+        }
+        if !self.request_due {
             return None;
         }
         self.request_due = false;
         out.extend_from_slice(&self.message);
-        if self.sent_at.is_none() {
-            self.sent_at = Some(now);
-        }
+        self.sent_at = Some(now);
         if self.round == 0 && self.repeats == 0 {
             self.timers.set(Timer::Stall, now + self.config.stall);
         }

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod exchange;
+mod placement;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -61,7 +62,8 @@ pub struct Config {
     /// How long to wait for an answer before the request is sent again, over an unreliable
     /// transport; doubles each time. Default: 1 s (HU2).
     pub first_retry: Duration,
-    /// How often a request is sent again. Default: 5.
+    /// How often a request is sent again before its answer begins; a request that repairs is sent
+    /// again until [`Self::stall`]. Default: 5.
     pub retries: u32,
     /// How long the client goes on without a new byte. Default: 30 s.
     pub stall: Duration,

@@ -28,6 +28,12 @@ impl Timers {
         self.0[timer as usize] = Some(due);
     }
 
+    /// Sets the timer to `due`, unless it is due earlier.
+    pub(super) fn set_at_latest(&mut self, timer: Timer, due: Instant) {
+        let earlier = self.0[timer as usize].map_or(due, |set| set.min(due));
+        self.set(timer, earlier);
+    }
+
     pub(super) const fn stop(&mut self, timer: Timer) {
         self.0[timer as usize] = None;
     }

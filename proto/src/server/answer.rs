@@ -137,7 +137,7 @@ fn requested_ranges(context: Context<'_>, request: &Request, length: u64) -> Ran
         // Several parts would need multipart/byteranges; a server may ignore Range
         // (RFC 9110 §14.2).
         Ranges::Parts(parts) if parts.len() > 1 && !framed => Ranges::Ignored,
-        ranges => ranges,
+        ranges @ (Ranges::Ignored | Ranges::Unsatisfiable | Ranges::Parts(_)) => ranges,
     }
 }
 

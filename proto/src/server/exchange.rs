@@ -9,7 +9,7 @@ use super::answer::{self, Answer, Context};
 use super::sending::{Cut, Sending};
 use super::{Command, Config, Event, Summary};
 use crate::date::HttpDate;
-use crate::framing::ExchangeId;
+use crate::framing::{self, ExchangeId};
 use crate::machine::{CloseReason, Datagram, Delivery, Disposition, Machine, StreamId, Transmit};
 use crate::request::{self, Form, Method, Progress, Rejection, Request, RequestReader};
 use crate::response;
@@ -34,8 +34,6 @@ use crate::target::TargetPath;
 pub struct Exchange {
     config: Config,
     reader: RequestReader,
-    /// Whether a piece of a request was received.
-    begun: bool,
     state: State,
     events: VecDeque<Event>,
     /// The largest message the transport took when it last asked.
@@ -45,7 +43,12 @@ pub struct Exchange {
 
 #[derive(Debug)]
 enum State {
-    Reading,
+    Reading {
+        /// Where a piece of a request was received; `None` before the first.
+        stream: Option<StreamId>,
+        /// Whether the request will be refused, whatever it is.
+        overloaded: bool,
+    },
     Deciding(Box<Asked>),
     Answering(Box<Answering>),
     Ended(Disposition),
@@ -79,8 +82,10 @@ impl Exchange {
     pub fn new(now: Instant, config: Config) -> Self {
         Self {
             reader: RequestReader::new(config.limits),
-            begun: false,
-            state: State::Reading,
+            state: State::Reading {
+                stream: None,
+                overloaded: false,
+            },
             events: VecDeque::new(),
             limit: config.body_message,
             deadline: Some(now + config.request_timeout),
@@ -88,16 +93,16 @@ impl Exchange {
         }
     }
 
-    /// An exchange on `stream` that is answered with 503, whatever the request is: for a client
-    /// that has too many under way.
-    pub fn overloaded(now: Instant, config: Config, stream: StreamId) -> Self {
-        let mut exchange = Self::new(now, config);
-        let rejection = rejection(
-            Status::SERVICE_UNAVAILABLE,
-            "too many requests at once on this connection",
-        );
-        exchange.refuse(rejection, stream, None);
-        exchange
+    /// An exchange that answers with 503 whatever it is asked: for a client that has too many
+    /// under way. It keeps nothing of the request.
+    pub fn overloaded(now: Instant, config: Config) -> Self {
+        Self {
+            state: State::Reading {
+                stream: None,
+                overloaded: true,
+            },
+            ..Self::new(now, config)
+        }
     }
 
     /// Takes a request that was read whole.
@@ -168,20 +173,32 @@ impl Exchange {
         self.deadline = None;
     }
 
-    fn read(&mut self, datagram: Datagram<()>) {
-        self.begun = true;
+    fn read(&mut self, datagram: Datagram<()>, overloaded: bool) {
         if !datagram.ordered {
             // Its place among the others of the stream is unknown (HM7).
             self.state = State::Ended(Disposition::Abort);
             return;
         }
-        let progress = self
-            .reader
-            .feed(&datagram.payload, datagram.end_of_message);
+        let stream = datagram.stream;
+        self.state = State::Reading {
+            stream: Some(stream),
+            overloaded,
+        };
+        if overloaded {
+            let rejection = Rejection {
+                head_only: datagram.payload.starts_with(b"HEAD "),
+                ..rejection(
+                    Status::SERVICE_UNAVAILABLE,
+                    "too many requests at once on this connection",
+                )
+            };
+            return self.refuse(rejection, stream, None);
+        }
+        let progress = self.reader.feed(&datagram.payload, datagram.end_of_message);
         match progress {
             Progress::Incomplete | Progress::Dropped => {}
-            Progress::Complete(request) => self.ask(request, datagram.payload, datagram.stream),
-            Progress::Rejected(rejection) => self.refuse(rejection, datagram.stream, None),
+            Progress::Complete(request) => self.ask(request, datagram.payload, stream),
+            Progress::Rejected(rejection) => self.refuse(rejection, stream, None),
         }
     }
 
@@ -192,7 +209,7 @@ impl Exchange {
         let asked = match &self.state {
             State::Deciding(asked) => asked,
             State::Answering(answering) => &answering.asked,
-            State::Reading | State::Ended(_) => return,
+            State::Reading { .. } | State::Ended(_) => return,
         };
         let Some(current) = asked.framing else { return };
         if datagram.payload == asked.message {
@@ -207,16 +224,29 @@ impl Exchange {
         };
         // An older exchange's request was late; a later one's replaces the one under way, for the
         // client knows best what it lacks.
-        if request.offered_framing().is_some_and(|id| id.follows(current)) {
+        if request
+            .offered_framing()
+            .is_some_and(|id| id.follows(current))
+        {
             self.report();
             self.ask(request, datagram.payload, datagram.stream);
         }
     }
 
     fn respond(&mut self, answer: Answer, date: HttpDate) {
-        let State::Deciding(asked) = &self.state else {
+        if !matches!(self.state, State::Deciding(_)) {
+            return;
+        }
+        let ended = State::Ended(Disposition::Abort);
+        let State::Deciding(mut asked) = std::mem::replace(&mut self.state, ended) else {
             return;
         };
+        if let Answer::Found(representation) = &answer
+            && representation.length > framing::OFFSET_LIMIT
+        {
+            // A block could not say where its bytes belong.
+            asked.framing = None;
+        }
         let context = Context {
             request: asked.request.as_ref(),
             head_only: asked.head_only,
@@ -230,15 +260,15 @@ impl Exchange {
         if asked.form != Form::Simple {
             response::write(&mut head, plan.status, &plan.fields);
         }
-        // The seed's client reads one body message only (HS3).
-        let whole = asked.form == Form::Seed;
+        let in_one_message = self.is_best_in_one_message(&asked);
         let cut = Cut {
-            message: if whole { usize::MAX } else { self.config.body_message },
-            read_ahead: if whole { self.limit } else { self.config.read_ahead },
+            message: if in_one_message {
+                usize::MAX
+            } else {
+                self.config.body_message
+            },
+            read_ahead: self.config.read_ahead,
             framing: asked.framing,
-        };
-        let State::Deciding(asked) = std::mem::replace(&mut self.state, State::Reading) else {
-            return;
         };
         self.state = State::Answering(Box::new(Answering {
             sending: Sending::new(head.into(), plan.body, cut),
@@ -246,7 +276,18 @@ impl Exchange {
             asked: *asked,
             reported: false,
         }));
-        self.want();
+        if !in_one_message {
+            self.want();
+        }
+        // Else it is asked for when the head goes out and the limit of the transport is known.
+    }
+
+    /// Whether the client can put a body together only if it is one message: the seed's client
+    /// reads one (HS3), and over an unreliable transport no other can be verified without the
+    /// framing (HU5).
+    fn is_best_in_one_message(&self, asked: &Asked) -> bool {
+        let unframed = self.config.delivery == Delivery::Unreliable && asked.framing.is_none();
+        asked.form == Form::Seed || unframed
     }
 
     /// Asks the application for the next bytes of the body, if it is time.
@@ -277,7 +318,7 @@ impl Exchange {
                 body_bytes: 0,
                 complete: false,
             },
-            State::Reading | State::Ended(_) => return,
+            State::Reading { .. } | State::Ended(_) => return,
         };
         // What was asked for the old answer is no longer wanted.
         self.events
@@ -311,7 +352,10 @@ impl Machine for Exchange {
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<()>) {
         match &self.state {
-            State::Reading => self.read(datagram),
+            State::Reading { overloaded, .. } => {
+                let overloaded = *overloaded;
+                self.read(datagram, overloaded);
+            }
             State::Deciding(_) | State::Answering(_) => self.read_later(datagram),
             State::Ended(_) => {}
         }
@@ -328,16 +372,20 @@ impl Machine for Exchange {
         }
         self.deadline = None;
         match &self.state {
-            State::Reading if self.begun => self.refuse(
-                rejection(Status::REQUEST_TIMEOUT, ""),
-                StreamId::default(),
-                None,
-            ),
+            State::Reading {
+                stream: Some(stream),
+                ..
+            } => {
+                let stream = *stream;
+                self.refuse(rejection(Status::REQUEST_TIMEOUT, ""), stream, None);
+            }
             State::Answering(answering) if !answering.sending.is_drained() => {
                 // The transport's own limits end an answer that does not get on.
                 self.deadline = Some(now + self.config.idle_timeout);
             }
-            State::Reading | State::Answering(_) => self.end(Disposition::Close),
+            State::Reading { stream: None, .. } | State::Answering(_) => {
+                self.end(Disposition::Close);
+            }
             State::Deciding(_) | State::Ended(_) => {}
         }
     }
@@ -357,7 +405,7 @@ impl Machine for Exchange {
     }
 
     fn handle_stop(&mut self, _now: Instant) {
-        if matches!(self.state, State::Reading) {
+        if matches!(self.state, State::Reading { .. }) {
             self.end(Disposition::Close);
         }
     }
@@ -386,6 +434,10 @@ impl Machine for Exchange {
         let State::Answering(answering) = &mut self.state else {
             return None;
         };
+        if !answering.sending.fits(limit) {
+            self.end(Disposition::Abort);
+            return None;
+        }
         let sent = answering.sending.poll(limit, out)?;
         let framed = answering.asked.framing.is_some();
         let transmit = Transmit {
@@ -423,7 +475,7 @@ impl Machine for Exchange {
             {
                 Disposition::Close
             }
-            State::Reading | State::Deciding(_) | State::Answering(_) => Disposition::Open,
+            State::Reading { .. } | State::Deciding(_) | State::Answering(_) => Disposition::Open,
         }
     }
 }

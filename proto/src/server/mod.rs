@@ -84,7 +84,7 @@ pub enum Event {
     BodyWanted {
         /// Where they begin, in bytes.
         offset: u64,
-        /// How many; less may be given, but at least one byte.
+        /// How many; less may be given, but at least one byte. Less makes smaller messages.
         length: usize,
     },
     /// The answer to the last request was handed to the transport whole, or will never be.
@@ -112,8 +112,9 @@ pub enum Command {
         /// The time now, for `Date` and for conditions.
         date: HttpDate,
     },
-    /// The bytes asked for last, or their beginning. Empty bytes are a failure: see
-    /// [`Command::Abort`].
+    /// The bytes of the last [`Event::BodyWanted`], or their beginning, to be given before the
+    /// machine gets anything else to handle: what else comes may begin another answer. Empty bytes
+    /// are a failure: see [`Command::Abort`].
     Body(Bytes),
     /// The body cannot be had whole (the file shrank, the disk failed): end the session so that
     /// the client knows (RFC 9112 §8).
@@ -134,6 +135,8 @@ impl Request {
                 .joined(name)
                 .is_some_and(|value| crate::digest::wants_sha256(&value))
         };
-        asked("Want-Repr-Digest") || asked("Want-Content-Digest") || self.offered_framing().is_some()
+        asked("Want-Repr-Digest")
+            || asked("Want-Content-Digest")
+            || self.offered_framing().is_some()
     }
 }

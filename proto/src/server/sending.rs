@@ -13,7 +13,7 @@ use crate::framing::{self, ExchangeId};
 pub(super) struct Cut {
     /// The most bytes in one message, its block header included, where the transport takes more.
     pub(super) message: usize,
-    /// How many bytes of a body are asked of the application at once.
+    /// How many bytes of a body are asked of the application at once; at least a message.
     pub(super) read_ahead: usize,
     /// Set if each body message says where it belongs.
     pub(super) framing: Option<ExchangeId>,
@@ -100,7 +100,9 @@ impl Sending {
         let part = self.parts.front()?;
         // Whole messages, so that none in the middle is short.
         let message = self.data_limit(limit).max(1);
-        let length = (self.cut.read_ahead / message).max(1) * message;
+        let length = (self.cut.read_ahead / message)
+            .max(1)
+            .saturating_mul(message);
         let left = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
         self.wanted = true;
         Some((part.start, length.min(left)))
@@ -127,15 +129,24 @@ impl Sending {
         true
     }
 
-    /// Appends the next message to `out`. `None` if there is none now: everything was sent, or
-    /// the application owes bytes.
+    /// Whether the next message can be made as small as `limit`.
+    pub(super) fn fits(&self, limit: usize) -> bool {
+        if self.head_due {
+            self.head.len() <= limit
+        } else {
+            self.ready.is_empty() || self.data_limit(limit) > 0
+        }
+    }
+
+    /// Appends the next message to `out`, which is at most `limit` bytes if it [`Self::fits`].
+    /// `None` if there is none now: everything was sent, or the application owes bytes.
     pub(super) fn poll(&mut self, limit: usize, out: &mut Vec<u8>) -> Option<Sent> {
         if self.head_due {
             out.extend_from_slice(&self.head);
             self.head_due = false;
             self.last = Last::Head;
         } else {
-            let data_limit = self.data_limit(limit).max(1);
+            let data_limit = self.data_limit(limit);
             let piece = self.ready.front_mut()?.split_to(data_limit);
             if self.ready.front().is_some_and(|rest| rest.data.is_empty()) {
                 self.ready.pop_front();
@@ -163,13 +174,14 @@ impl Sending {
                 self.head.len() <= limit
             }
             Last::Piece(piece) => {
-                let data_limit = self.data_limit(limit);
-                if data_limit == 0 || piece.data.len() <= 1 {
-                    return false;
+                let refused = self.header_length() + piece.data.len();
+                if limit >= refused {
+                    // The transport does not know its own limit; never try the same again.
+                    self.cut.message = refused / 2;
                 }
                 self.body_bytes -= piece.length();
                 self.ready.push_front(piece);
-                true
+                self.data_limit(limit) > 0
             }
         }
     }
@@ -191,7 +203,12 @@ impl Sending {
 
     /// The most bytes of a body in one message.
     fn data_limit(&self, limit: usize) -> usize {
-        let header = self.cut.framing.map_or(0, |_| framing::HEADER_LENGTH);
-        limit.min(self.cut.message).saturating_sub(header)
+        limit
+            .min(self.cut.message)
+            .saturating_sub(self.header_length())
+    }
+
+    fn header_length(&self) -> usize {
+        self.cut.framing.map_or(0, |_| framing::HEADER_LENGTH)
     }
 }

@@ -1,0 +1,173 @@
+//! Bodies in blocks that say where they belong.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Asked, Exchange, MAX_RESTARTS, Phase};
+use crate::client::Failure;
+use crate::client::blocks::{Blocks, Taken, Version};
+use crate::client::placement::Placement;
+use crate::client::timers::Timer;
+use crate::framing::{Block, ExchangeId};
+use crate::response::ResponseHead;
+use crate::status::Status;
+
+/// What an early message costs besides its bytes.
+const EARLY_OVERHEAD: usize = 64;
+
+impl Exchange {
+    pub(super) fn read_framed_head(&mut self, now: Instant, head: ResponseHead, id: ExchangeId) {
+        let current = id == self.id;
+        // Heads of exchanges that are long past, or have not begun, mean nothing.
+        if !current && !self.id.follows(id) {
+            return;
+        }
+        if let Phase::Blocks(blocks) = &mut self.phase {
+            if blocks.accepts(id) {
+                return;
+            }
+            if blocks.version.is_same_as(&Version::announced_by(&head)) {
+                blocks.accept(id);
+                if current && head.status == Status::OK {
+                    blocks.expect_all();
+                }
+            } else if current {
+                return self.read_other_version(now, head, id);
+            } else {
+                return;
+            }
+        } else if current && matches!(self.phase, Phase::Waiting(_)) {
+            return self.begin_blocks(now, head, id);
+        }
+        if current {
+            self.head_came(now);
+        }
+        self.read_early(now);
+    }
+
+    /// Takes the head of the exchange under way when it is of another version than the body so far.
+    fn read_other_version(&mut self, now: Instant, head: ResponseHead, id: ExchangeId) {
+        let answers_holes_only = match head.status {
+            Status::PARTIAL_CONTENT | Status::RANGE_NOT_SATISFIABLE => true,
+            // All of it instead of the holes, where the application wants a part.
+            Status::OK => self.config.range.is_some() && self.config.if_range.is_none(),
+            _ => false,
+        };
+        if self.asked == Asked::Holes && answers_holes_only {
+            self.start_over();
+        } else {
+            self.restarts += 1;
+            self.begin_blocks(now, head, id);
+        }
+    }
+
+    /// The head of the exchange under way came: its request needs no repeating.
+    fn head_came(&mut self, now: Instant) {
+        self.answered = true;
+        self.timers.stop(Timer::Retry);
+        if let Some(sent_at) = self.sent_at {
+            let sample = now - sent_at;
+            self.rtt = Some(match self.rtt {
+                // Which copy of the request was answered is unknown (RFC 6298 §3), and so whether
+                // the time since the last one is too short.
+                Some(rtt) if self.repeats > 0 => rtt.max(sample),
+                Some(rtt) if rtt < sample => (rtt * 7 + sample) / 8,
+                // An answer may take the server some time, so a shorter sample counts at once.
+                Some(_) | None => sample,
+            });
+        }
+        self.timers.set(Timer::Round, now + self.quiet());
+    }
+
+    fn begin_blocks(&mut self, now: Instant, response: ResponseHead, id: ExchangeId) {
+        if self.restarts > MAX_RESTARTS {
+            return self.fail(Failure::Changing);
+        }
+        let placement = match Placement::of(&self.config, &response) {
+            Ok(placement) => placement,
+            Err(failure) => return self.fail(failure),
+        };
+        let Some(end) = placement.end else {
+            return self.fail(Failure::Protocol("the framing needs a Content-Length"));
+        };
+        let version = Version::of(&response, placement.complete.unwrap_or(end));
+        let wanted = placement.first..end;
+        self.phase = Phase::Blocks(Box::new(Blocks::new(
+            version,
+            wanted,
+            id,
+            self.config.max_intervals,
+        )));
+        self.announce(response, &placement, true);
+        self.head_came(now);
+        self.timers.set(Timer::Stall, now + self.config.stall);
+        self.finish_if_complete();
+        self.read_early(now);
+    }
+
+    pub(super) fn read_block(&mut self, now: Instant, message: Bytes) {
+        let block = Block::decode(message.clone());
+        let is_awaited = !self.answered && block.as_ref().is_some_and(|b| b.exchange == self.id);
+        match (&mut self.phase, block) {
+            (Phase::Blocks(blocks), Some(block)) if blocks.accepts(block.exchange) => {
+                if let Some(taken) = blocks.take(&block, &mut self.events) {
+                    self.on_taken(now, block.exchange, taken);
+                }
+            }
+            (Phase::Blocks(_) | Phase::Waiting(_), _) if is_awaited => {
+                self.keep_early(message);
+                self.hasten_retry(now);
+            }
+            // Perhaps a body without offsets that overtook its head (HU3).
+            (Phase::Waiting(_), _) => self.keep_early(message),
+            _ => {}
+        }
+    }
+
+    fn on_taken(&mut self, now: Instant, exchange: ExchangeId, taken: Taken) {
+        if taken.progress {
+            self.progress = true;
+            self.timers.set(Timer::Stall, now + self.config.stall);
+        }
+        if self.answered && exchange == self.id {
+            match taken {
+                Taken {
+                    end_came: false, ..
+                } => {
+                    self.timers.set(Timer::Round, now + self.quiet());
+                }
+                Taken { progress: true, .. } => {
+                    self.timers.set(Timer::Round, now + self.reorder());
+                }
+                // A copy, behind the end: nothing to wait for.
+                Taken { .. } => {}
+            }
+        }
+        self.finish_if_complete();
+    }
+
+    fn finish_if_complete(&mut self) {
+        if let Phase::Blocks(blocks) = &self.phase
+            && blocks.is_complete()
+        {
+            self.finish(true);
+        }
+    }
+
+    /// Keeps a message whose head has not come, within the limit; beyond it the message is a hole.
+    fn keep_early(&mut self, message: Bytes) {
+        let cost = message.len() + EARLY_OVERHEAD;
+        if self.early_bytes + cost <= self.config.max_early && !message.is_empty() {
+            self.early_bytes += cost;
+            self.early.push_back(message);
+        }
+    }
+
+    pub(super) fn read_early(&mut self, now: Instant) {
+        self.early_bytes = 0;
+        for message in std::mem::take(&mut self.early) {
+            self.read_message(now, message);
+        }
+    }
+}

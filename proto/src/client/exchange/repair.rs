@@ -1,0 +1,169 @@
+//! Asking again: for an answer, for what is missing of it, or for all of it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Asked, Exchange, MAX_RESTARTS, Phase};
+use crate::client::timers::Timer;
+use crate::client::{Event, Failure};
+use crate::etag::EntityTag;
+use crate::request::WriteError;
+use crate::response::ResponseReader;
+
+/// The least time without a new byte after which a round of repair begins.
+const MIN_QUIET: Duration = Duration::from_millis(250);
+/// The most, before it is doubled for rounds that brought nothing.
+const MAX_QUIET: Duration = Duration::from_secs(2);
+/// The least time after which a request is repeated when it is known how long answers take.
+const MIN_RETRY: Duration = Duration::from_millis(100);
+/// How often the time until a request is repeated doubles.
+const MAX_DOUBLINGS: u32 = 5;
+/// The least time that reordered blocks are waited for when the last one of a round has come.
+const MIN_REORDER: Duration = Duration::from_millis(10);
+/// The most bytes of a request that repairs, where the transport takes more: every server reads a
+/// head of this size, and no answer needs more parts.
+const MAX_REPAIR_REQUEST: usize = 4096;
+
+impl Exchange {
+    /// How long the body may be silent before a round begins.
+    pub(super) fn quiet(&self) -> Duration {
+        let base = self.rtt.map_or(MAX_QUIET, |rtt| rtt * 4);
+        base.clamp(MIN_QUIET, MAX_QUIET) * (1 << self.idle_rounds.min(3))
+    }
+
+    /// How long blocks may be late behind the last one of a round.
+    pub(super) fn reorder(&self) -> Duration {
+        let base = self.rtt.unwrap_or(MAX_QUIET);
+        base.clamp(MIN_REORDER, MAX_QUIET) * (1 << self.idle_rounds.min(3))
+    }
+
+    /// Asks for what is missing.
+    pub(super) fn begin_round(&mut self) {
+        let Phase::Blocks(blocks) = &self.phase else {
+            return;
+        };
+        self.idle_rounds = if self.progress {
+            0
+        } else {
+            self.idle_rounds + 1
+        };
+        let recognizable = blocks.version.is_recognizable();
+        if self.idle_rounds > self.config.idle_rounds
+            || (!recognizable && self.restarts >= MAX_RESTARTS)
+        {
+            return self.incomplete(None);
+        }
+        let (holes, missing) = (blocks.holes().count(), blocks.missing());
+        self.round += 1;
+        self.id = self.id.next();
+        self.progress = false;
+        let request = if recognizable {
+            self.request_holes()
+        } else {
+            // Without a validator nothing can be joined: all of it, once more.
+            self.asked = Asked::All;
+            self.first_request()
+        };
+        match request {
+            Ok(message) => self.message = message,
+            Err(_) => return self.fail(Failure::Protocol("the server's ETag cannot be sent back")),
+        }
+        self.events.push_back(Event::Round {
+            round: self.round,
+            holes,
+            missing,
+        });
+        self.await_answer();
+    }
+
+    /// The request for as many of the holes as fit into a message.
+    fn request_holes(&mut self) -> Result<Bytes, WriteError> {
+        self.asked = Asked::Holes;
+        let tag = self
+            .blocks()
+            .and_then(|blocks| blocks.version.strong_etag());
+        let etag = tag.map(EntityTag::to_bytes);
+        let without = self.request(Some(String::new()), etag.as_deref())?;
+        let room = self
+            .limit
+            .min(MAX_REPAIR_REQUEST)
+            .saturating_sub(without.len());
+        let range = if let Phase::Blocks(blocks) = &mut self.phase {
+            blocks.ask(room)
+        } else {
+            String::new()
+        };
+        self.request(Some(range), etag.as_deref())
+    }
+
+    /// Asks for fewer holes, as the transport takes only `limit` bytes; other requests cannot be
+    /// made smaller.
+    pub(super) fn shrink_request(&mut self, limit: usize) {
+        self.limit = limit;
+        let (id, length) = (self.id, self.message.len());
+        if self.asked == Asked::Holes && length > limit {
+            // What a number stands for never changes.
+            self.id = id.next();
+            if let Ok(message) = self.request_holes()
+                && message.len() <= limit
+            {
+                self.message = message;
+                return self.await_answer();
+            }
+        }
+        self.fail(Failure::RequestTooLarge { length, limit });
+    }
+
+    /// Forgets what came: it was of another version, and nothing tells what of it is still good.
+    pub(super) fn start_over(&mut self) {
+        self.restarts += 1;
+        if self.restarts > MAX_RESTARTS {
+            return self.fail(Failure::Changing);
+        }
+        self.round += 1;
+        self.id = self.id.next();
+        self.asked = Asked::All;
+        match self.first_request() {
+            Ok(message) => self.message = message,
+            Err(_) => return self.fail(Failure::Protocol("the request cannot be repeated")),
+        }
+        self.phase = Phase::Waiting(Box::new(ResponseReader::new(self.config.limits)));
+        self.await_answer();
+    }
+
+    fn await_answer(&mut self) {
+        self.request_due = true;
+        self.answered = false;
+        self.sent_at = None;
+        self.repeats = 0;
+        self.timers.stop(Timer::Round);
+    }
+
+    pub(super) fn retry_delay(&self) -> Duration {
+        let longest = self.config.first_retry.max(MIN_RETRY);
+        let first = match self.rtt {
+            Some(rtt) => (rtt * 3).clamp(MIN_RETRY, longest),
+            None => self.config.first_retry,
+        };
+        first * (1 << self.repeats.min(MAX_DOUBLINGS))
+    }
+
+    /// Blocks come, and their head did not: it is late or lost, so do not wait for it long.
+    pub(super) fn hasten_retry(&mut self, now: Instant) {
+        let Some(sent_at) = self.sent_at else { return };
+        let rtt = *self.rtt.get_or_insert(now - sent_at);
+        let late = rtt.clamp(MIN_REORDER, MAX_QUIET) * (1 << self.repeats.min(MAX_DOUBLINGS));
+        self.timers.set_at_latest(Timer::Retry, now + late);
+    }
+
+    pub(super) fn retry(&mut self) {
+        // A server of which something came gets as long as `Config::stall` says.
+        let silent = self.blocks().is_none() && self.early.is_empty();
+        if silent && self.repeats >= self.config.retries {
+            return self.fail(Failure::NoAnswer);
+        }
+        self.repeats += 1;
+        self.request_due = true;
+    }
+}

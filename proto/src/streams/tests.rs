@@ -1,0 +1,268 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::date::HttpDate;
+use crate::machine::Delivery;
+use crate::server::{self, Answer, Command, Event, Representation};
+
+const NOW: HttpDate = HttpDate::from_unix(784_111_777);
+
+/// Opens the ordinary exchanges of a server over SCTP.
+#[derive(Debug)]
+struct Opener;
+
+impl Exchanges for Opener {
+    type Exchange = server::Exchange;
+
+    fn open(&mut self, now: Instant, _stream: StreamId, overloaded: bool) -> server::Exchange {
+        let config = server::Config::new(Delivery::Reliable);
+        if overloaded {
+            server::Exchange::overloaded(now, config)
+        } else {
+            server::Exchange::new(now, config)
+        }
+    }
+}
+
+/// An association whose requests are for as many bytes as their path says; `/0` cannot be read.
+struct Script {
+    streams: Streams<Opener>,
+    now: Instant,
+    paths: BTreeMap<StreamId, u64>,
+    finished: Vec<(StreamId, bool)>,
+}
+
+impl Script {
+    fn new() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "virtual time has to count from some instant"
+        )]
+        let now = Instant::now();
+        Self {
+            streams: Streams::new(now, Opener, Config::default()),
+            now,
+            paths: BTreeMap::new(),
+            finished: Vec::new(),
+        }
+    }
+
+    fn poll(&mut self) {
+        while let Some((stream, event)) = self.streams.poll_event() {
+            let command = match event {
+                Event::Request { path, .. } => {
+                    let length = path.segments()[0].parse().unwrap();
+                    self.paths.insert(stream, length);
+                    let answer = Answer::Found(Representation {
+                        length: length.max(1),
+                        content_type: "text/plain".to_owned(),
+                        etag: None,
+                        last_modified: None,
+                        sha256: None,
+                    });
+                    Command::Respond { answer, date: NOW }
+                }
+                Event::Rejected(rejection) => Command::Respond {
+                    answer: Answer::Error(rejection.status),
+                    date: NOW,
+                },
+                Event::BodyWanted { .. } if self.paths[&stream] == 0 => Command::Abort,
+                Event::BodyWanted { length, .. } => Command::Body(Bytes::from(vec![b'x'; length])),
+                Event::Finished(summary) => {
+                    self.finished.push((stream, summary.complete));
+                    continue;
+                }
+            };
+            self.streams.handle_command(self.now, stream, command);
+        }
+    }
+
+    fn asks(&mut self, stream: u16, length: u64) -> &mut Self {
+        self.gets(stream, &format!("GET /{length} HTTP/1.0\r\n\r\n"), true)
+    }
+
+    fn gets(&mut self, stream: u16, piece: &str, end_of_message: bool) -> &mut Self {
+        self.streams.handle_datagram(
+            self.now,
+            Datagram {
+                stream: StreamId(stream),
+                end_of_message,
+                ..Datagram::message((), Bytes::copy_from_slice(piece.as_bytes()))
+            },
+        );
+        self.poll();
+        self
+    }
+
+    /// The stream and the bytes of the next message.
+    fn sends_one(&mut self) -> Option<(u16, Vec<u8>)> {
+        let mut out = Vec::new();
+        let transmit = self.streams.poll_transmit(self.now, 1 << 20, &mut out);
+        self.poll();
+        Some((transmit?.stream.0, out))
+    }
+
+    /// The streams of all messages that go out now, in order.
+    fn sends(&mut self) -> Vec<u16> {
+        std::iter::from_fn(|| self.sends_one())
+            .map(|(stream, _)| stream)
+            .collect()
+    }
+}
+
+#[test]
+fn ht1_answers_go_out_on_the_stream_of_their_request_and_in_turn() {
+    let mut script = Script::new();
+    script.asks(2, 50_000).asks(7, 20_000).asks(65_535, 1);
+    assert_eq!(script.sends(), [2, 7, 65_535, 2, 7, 65_535, 2, 7, 2, 2]);
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+    script.finished.sort_unstable();
+    assert_eq!(script.finished.len(), 3);
+    assert!(script.finished.iter().all(|(_, complete)| *complete));
+}
+
+#[test]
+fn ht7_a_small_answer_does_not_wait_for_a_large_one() {
+    let mut script = Script::new();
+    script.asks(0, 100 << 20);
+    for _ in 0..100 {
+        assert_eq!(script.sends_one().unwrap().0, 0);
+    }
+    script.asks(1, 1024);
+    let streams: Vec<u16> = (0..4).map(|_| script.sends_one().unwrap().0).collect();
+    assert_eq!(streams.iter().filter(|stream| **stream == 1).count(), 2);
+    assert_eq!(script.finished, [(StreamId(1), true)]);
+    assert_eq!(script.streams.disposition(), Disposition::Open);
+}
+
+#[test]
+fn hp20_half_a_request_gets_408_on_its_stream_while_others_are_served() {
+    let mut script = Script::new();
+    script.gets(3, "GET /1", false).asks(4, 10);
+    assert_eq!(script.sends(), [4, 4]);
+    script.now = script.streams.poll_timeout().unwrap();
+    script.streams.handle_timeout(script.now);
+    script.poll();
+    let (stream, message) = script.sends_one().unwrap();
+    assert_eq!((stream, &message[..12]), (3, &b"HTTP/1.0 408"[..]));
+    script.sends();
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+}
+
+#[test]
+fn ht10_the_exchange_beyond_the_limit_gets_503_and_the_others_go_on() {
+    let mut script = Script::new();
+    for stream in 0..65 {
+        script.asks(stream, 10);
+    }
+    let mut statuses = BTreeMap::new();
+    while let Some((stream, message)) = script.sends_one() {
+        if message.starts_with(b"HTTP/1.0 ") {
+            *statuses.entry(message[9..12].to_vec()).or_insert(0) += 1;
+            assert_eq!(stream == 64, message[9..12] == *b"503");
+        }
+    }
+    assert_eq!(
+        statuses,
+        BTreeMap::from([(b"200".to_vec(), 64), (b"503".to_vec(), 1)])
+    );
+}
+
+#[test]
+fn ht10_only_exchanges_under_way_count() {
+    let mut script = Script::new();
+    script.asks(200, 10 << 20);
+    for stream in 0..100 {
+        script.asks(stream, 1);
+        while script.finished.len() <= usize::from(stream) {
+            let (_, message) = script.sends_one().unwrap();
+            assert!(!message.starts_with(b"HTTP/1.0 503"));
+        }
+    }
+}
+
+#[test]
+fn ht10_more_streams_than_are_worth_refusing_abort() {
+    let mut script = Script::new();
+    for stream in 0..256 {
+        script.asks(stream, 10);
+        assert_eq!(script.streams.disposition(), Disposition::Open);
+    }
+    script.asks(256, 10);
+    assert_eq!(script.streams.disposition(), Disposition::Abort);
+    assert_eq!(script.finished.len(), 256);
+    script.asks(0, 10);
+    assert_eq!(script.finished.len(), 256);
+}
+
+#[test]
+fn ht10_an_association_without_a_request_is_closed() {
+    let mut script = Script::new();
+    assert_eq!(script.streams.disposition(), Disposition::Open);
+    let due = script.streams.poll_timeout().unwrap();
+    assert_eq!(due - script.now, Duration::from_secs(10));
+    script.streams.handle_timeout(due);
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+    assert_eq!(script.streams.poll_timeout(), None);
+}
+
+#[test]
+fn hm2_one_body_that_cannot_be_read_aborts_the_association_and_all_are_told() {
+    let mut script = Script::new();
+    script.asks(1, 50_000).asks(2, 0);
+    script.sends();
+    assert_eq!(script.streams.disposition(), Disposition::Abort);
+    script.finished.sort_unstable();
+    assert_eq!(
+        script.finished,
+        [(StreamId(1), false), (StreamId(2), false)]
+    );
+}
+
+#[test]
+fn ht9_after_a_stop_nothing_new_is_served_and_what_runs_is_answered() {
+    let mut script = Script::new();
+    script.streams.handle_stop(script.now);
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+    let mut script = Script::new();
+    script.asks(1, 50_000);
+    script.streams.handle_stop(script.now);
+    script.asks(2, 10);
+    let mut refused = false;
+    while let Some((stream, message)) = script.sends_one() {
+        refused |= stream == 2 && message.starts_with(b"HTTP/1.0 503");
+    }
+    assert!(refused && script.finished.contains(&(StreamId(1), true)));
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+}
+
+#[test]
+fn a_refused_message_goes_back_to_its_own_stream() {
+    let mut script = Script::new();
+    script.asks(1, 30_000).asks(2, 30_000);
+    let mut lengths: BTreeMap<u16, usize> = BTreeMap::new();
+    for index in 0.. {
+        let Some((stream, message)) = script.sends_one() else {
+            break;
+        };
+        if index == 4 {
+            script.streams.handle_rejected(script.now, 500);
+            script.poll();
+        } else if !message.starts_with(b"HTTP/1.0 ") {
+            *lengths.entry(stream).or_default() += message.len();
+        }
+    }
+    assert_eq!(lengths, BTreeMap::from([(1, 30_000), (2, 30_000)]));
+}
+
+#[test]
+fn an_association_that_ends_ends_all_its_exchanges() {
+    let mut script = Script::new();
+    script.asks(1, 50_000).asks(2, 50_000);
+    script
+        .streams
+        .handle_closed(script.now, CloseReason::Aborted);
+    script.poll();
+    assert_eq!(script.finished.len(), 2);
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+}
