@@ -5,8 +5,9 @@ use std::fmt;
 use self::TargetError::{BadRequest, NotFound};
 use crate::status::Status;
 
-/// The schemes of the absolute form, which name one server however they are carried.
-const SCHEMES: [&str; 3] = ["http://", "http+sctp://", "http+dccp://"];
+/// The schemes of the absolute form: they name one server however it is reached. A server must
+/// take the form (RFC 9112 §3.2.2), also where a proxy in between spoke TLS.
+const SCHEMES: [&str; 4] = ["http://", "https://", "http+sctp://", "http+dccp://"];
 
 /// The path of a request target, taken apart and made harmless.
 ///

@@ -22,8 +22,11 @@ pub(super) enum Connected {
     Dccp(DccpSocket),
 }
 
-/// Connects to the first address of the target that answers.
-pub(super) fn connect(job: &Job, deadline: Option<Instant>) -> Result<Connected, Failure> {
+/// Connects to the first address of the target that answers, and tells how long that one took.
+pub(super) fn connect(
+    job: &Job,
+    deadline: Option<Instant>,
+) -> Result<(Connected, Duration), Failure> {
     let started = clock();
     let limit = deadline.map_or(job.connect_timeout, |deadline| {
         job.connect_timeout
@@ -34,17 +37,19 @@ pub(super) fn connect(job: &Job, deadline: Option<Instant>) -> Result<Connected,
     let several = addresses.len() > 1;
     let mut last = None;
     for address in addresses {
-        let left = until.saturating_duration_since(clock());
+        let began = clock();
+        let left = until.saturating_duration_since(began);
         match connect_one(job, address, left) {
             Ok(connected) => {
+                let took = clock() - began;
                 if job.verbose {
-                    let took = terminal::duration(clock() - started);
                     terminal::note(format_args!(
-                        "connected to {} {address} (kernel) in {took}",
-                        job.protocol
+                        "connected to {} {address} (kernel) in {}",
+                        job.protocol,
+                        terminal::duration(took)
                     ));
                 }
-                return Ok(connected);
+                return Ok((connected, took));
             }
             Err(error) if is_about_this_machine(&error) => {
                 return Err(failure(job, address, error));

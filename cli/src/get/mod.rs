@@ -32,6 +32,9 @@ use partial::Info;
 
 /// How long an interrupted transfer may take to say goodbye.
 const GRACE: Duration = Duration::from_secs(1);
+/// The first wait for an answer over DCCP before the request is sent again, at least and at most.
+const SHORTEST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
 /// The pause before the first repeat; doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause, also when the server asks for more.
@@ -207,7 +210,13 @@ impl Job {
         (bytes <= info.complete).then_some(Kept { bytes, info })
     }
 
-    fn exchange(&self, kept: Option<&Kept>) -> Result<client::Exchange, Failure> {
+    /// The machine of one attempt. `handshake` is what the connection took: it tells how soon an
+    /// answer may be expected.
+    fn exchange(
+        &self,
+        kept: Option<&Kept>,
+        handshake: Duration,
+    ) -> Result<client::Exchange, Failure> {
         let delivery = match self.protocol {
             Protocol::Sctp => Delivery::Reliable,
             Protocol::Dccp => Delivery::Unreliable,
@@ -236,6 +245,7 @@ impl Job {
             ppid: self.ppid,
             max_body: self.max_body,
             stall: self.stall_timeout,
+            first_retry: (handshake * 4).clamp(SHORTEST_RETRY, LONGEST_RETRY),
             ..client::Config::new(delivery, self.target.path.clone())
         };
         client::Exchange::new(config).map_err(|error| {
@@ -326,12 +336,12 @@ impl From<Failure> for Failed {
 
 fn attempt_once(job: &Job, kept: Option<&Kept>, deadline: Option<Instant>) -> Result<(), Failed> {
     let started = clock();
-    let machine = job.exchange(kept)?;
-    let connected = connect::connect(job, deadline).map_err(|failure| Failed {
+    let (connected, handshake) = connect::connect(job, deadline).map_err(|failure| Failed {
         may_pass: matches!(failure.code, Code::Timeout | Code::Aborted),
         go_on: true,
         ..failure.into()
     })?;
+    let machine = job.exchange(kept, handshake)?;
     if let Some(kept) = kept.filter(|_| job.verbose) {
         terminal::note(format_args!(
             "going on after {} of {} bytes",
