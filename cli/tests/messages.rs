@@ -14,10 +14,10 @@ fn told(folder: &Path, arguments: &[&str]) -> String {
         .env_remove("NO_COLOR")
         .output()
         .expect("the program runs");
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stdout = String::from_utf8(output.stdout).expect("it is text");
+    let stderr = String::from_utf8(output.stderr).expect("it is text");
     let code = output.status.code().expect("it ended by itself");
-    let folder = folder.to_str().unwrap();
+    let folder = folder.to_str().expect("its name is text");
     format!(
         "$ cli {}\n{stdout}{}exit {code}\n",
         arguments.join(" "),
@@ -26,14 +26,15 @@ fn told(folder: &Path, arguments: &[&str]) -> String {
 }
 
 fn all_told(commands: &[&[&str]]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("folder")).unwrap();
-    fs::write(folder.path().join("file"), "old").unwrap();
+    let folder = tempfile::tempdir().expect("there is room");
+    fs::create_dir(folder.path().join("folder")).expect("there is room");
+    fs::write(folder.path().join("file"), "old").expect("there is room");
     let told: Vec<String> = commands
         .iter()
         .map(|arguments| told(folder.path(), arguments))
         .collect();
-    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
+    let file = fs::read(folder.path().join("file")).expect("it is still there");
+    assert_eq!(file, b"old");
     told.join("\n")
 }
 
