@@ -81,6 +81,11 @@ impl Intervals {
         Ok(())
     }
 
+    /// The intervals, ascending; no two overlap or touch.
+    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> {
+        self.intervals.iter().cloned()
+    }
+
     /// The offsets in `within` that are not in the set, ascending.
     pub fn holes(&self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> {
         let first = self.intervals.partition_point(|i| i.end <= within.start);

@@ -11,7 +11,7 @@ use proto::status::Status;
 use transport::Application;
 
 use super::output::Output;
-use super::partial::{self, Info};
+use super::partial::{self, Have, Info};
 use super::{Job, Kept};
 use crate::terminal::{self, Progress};
 
@@ -21,6 +21,8 @@ pub(super) struct Outcome {
     pub(super) result: Result<Done, Error>,
     pub(super) head: Option<Box<Head>>,
     pub(super) output: Option<Output>,
+    /// What a later attempt needs to go on.
+    pub(super) info: Option<Info>,
     pub(super) transferred: u64,
 }
 
@@ -42,6 +44,7 @@ pub(super) struct Download<'a> {
     /// What `NAME.part` holds, if the request goes on with it.
     kept: Option<&'a Kept>,
     output: Option<Output>,
+    info: Option<Info>,
     head: Option<Box<Head>>,
     error: Option<Error>,
     result: Option<Result<Done, ExchangeFailure>>,
@@ -56,6 +59,7 @@ impl<'a> Download<'a> {
             job,
             kept,
             output: None,
+            info: None,
             head: None,
             error: None,
             result: None,
@@ -78,6 +82,7 @@ impl<'a> Download<'a> {
             result,
             head: self.head,
             output: self.output,
+            info: self.info,
             transferred: self.transferred,
         }
     }
@@ -147,8 +152,9 @@ impl<'a> Download<'a> {
             Some(_) if partial => return Err(Error::CannotGoOn),
             _ => None,
         };
+        let have = kept.map_or(&[][..], |kept| kept.usable(head.framed));
         // What a resumed download keeps begins at 0; a part asked for is kept from its own start.
-        let first_kept = if kept.is_some() { 0 } else { head.first };
+        let first = if kept.is_some() { 0 } else { head.first };
         if self.output.is_none() {
             self.output = Some(self.job.open_output(kept.is_some()).map_err(Error::Write)?);
         }
@@ -160,24 +166,33 @@ impl<'a> Download<'a> {
         } else {
             Vec::new()
         };
-        output
-            .start(first_kept, head.first, prefix)
-            .map_err(Error::Write)?;
+        output.start(first, have, prefix).map_err(Error::Write)?;
         self.progress.start(
-            head.end.map(|end| end - first_kept),
-            head.first - first_kept,
+            head.end.map(|end| end - first),
+            have.iter().map(|part| part.end - part.start).sum(),
         );
-        if let (Some(name), Some(complete), true) = (
-            self.job.file_name(),
-            head.complete,
-            self.job.keeps_partial_files(),
-        ) {
-            match Info::of(self.job.key(), &head.response, complete) {
-                Some(info) => partial::write(name, &info).map_err(Error::Write)?,
-                None => partial::forget(name),
-            }
-        }
+        self.info = self.note_down(head).map_err(Error::Write)?;
         Ok(())
+    }
+
+    /// Writes down what the file is a part of, should the program be killed.
+    fn note_down(&self, head: &Head) -> io::Result<Option<Info>> {
+        let Some(name) = self.job.resumable_name() else {
+            return Ok(None);
+        };
+        let have = if head.framed {
+            Have::Parts(Vec::new())
+        } else {
+            Have::All
+        };
+        let info = head
+            .complete
+            .and_then(|complete| Info::of(self.job.key(), &head.response, complete, have));
+        match &info {
+            Some(info) => partial::write(name, info)?,
+            None => partial::forget(name),
+        }
+        Ok(info)
     }
 }
 

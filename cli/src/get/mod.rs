@@ -7,6 +7,7 @@ mod partial;
 
 use std::io;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ use crate::{clock, plan, terminal};
 use connect::Connected;
 use download::{Download, Error, Outcome};
 use output::Output;
-use partial::Info;
+use partial::{Have, Info};
 
 /// How long an interrupted transfer may take to say goodbye.
 const GRACE: Duration = Duration::from_secs(1);
@@ -82,8 +83,29 @@ enum Destination {
 /// What an earlier attempt left.
 #[derive(Debug)]
 struct Kept {
-    bytes: u64,
+    /// Which bytes of the whole, ascending.
+    have: Vec<Range<u64>>,
     info: Info,
+}
+
+impl Kept {
+    /// How many bytes there are from the first without a hole.
+    fn unbroken(&self) -> u64 {
+        self.have
+            .first()
+            .filter(|part| part.start == 0)
+            .map_or(0, |part| part.end)
+    }
+
+    /// What of it an answer lets us keep: a body without offsets goes on behind the first hole.
+    fn usable(&self, framed: bool) -> &[Range<u64>] {
+        let unbroken = usize::from(self.unbroken() > 0);
+        if framed {
+            &self.have
+        } else {
+            &self.have[..unbroken]
+        }
+    }
 }
 
 /// Fetches all targets, one after the other. The last failure decides the exit code.
@@ -188,9 +210,10 @@ impl Job {
         !self.silent && !self.verbose && !self.head_only
     }
 
-    /// Whether a part is of use to a later attempt: it begins with the first byte of the file.
-    fn keeps_partial_files(&self) -> bool {
-        self.range.is_none() && !self.include && self.file_name().is_some()
+    /// The file, if a part of it is of use to a later attempt: it begins with the first byte.
+    fn resumable_name(&self) -> Option<&Path> {
+        self.file_name()
+            .filter(|_| self.range.is_none() && !self.include)
     }
 
     fn wants_body_of(&self, status: Status) -> bool {
@@ -205,9 +228,8 @@ impl Job {
     }
 
     fn kept(&self) -> Option<Kept> {
-        let name = self.file_name().filter(|_| self.keeps_partial_files())?;
-        let (bytes, info) = partial::find(name, &self.key())?;
-        (bytes <= info.complete).then_some(Kept { bytes, info })
+        let (have, info) = partial::find(self.resumable_name()?, &self.key())?;
+        Some(Kept { have, info })
     }
 
     /// The machine of one attempt. `handshake` is what the connection took: it tells how soon an
@@ -237,9 +259,10 @@ impl Job {
             fields,
             // One byte is fetched again, so that a part that is whole already is no special case.
             range: kept
-                .map(|kept| Wanted::From(kept.bytes.min(kept.info.complete - 1)))
+                .map(|kept| Wanted::From(kept.unbroken().min(kept.info.complete - 1)))
                 .or(self.range),
             if_range: kept.map(|kept| kept.info.validator.clone()),
+            have: kept.map_or_else(Vec::new, |kept| kept.have.clone()),
             seed_form: self.seed_form,
             http09: self.http09,
             ppid: self.ppid,
@@ -343,9 +366,10 @@ fn attempt_once(job: &Job, kept: Option<&Kept>, deadline: Option<Instant>) -> Re
     })?;
     let machine = job.exchange(kept, handshake)?;
     if let Some(kept) = kept.filter(|_| job.verbose) {
+        let have: u64 = kept.have.iter().map(|part| part.end - part.start).sum();
         terminal::note(format_args!(
-            "going on after {} of {} bytes",
-            kept.bytes, kept.info.complete
+            "going on with {have} of {} bytes",
+            kept.info.complete
         ));
     }
     let download = Download::new(job, kept, deadline);
@@ -385,11 +409,12 @@ fn conclude(job: &Job, outcome: Outcome, started: Instant) -> Result<(), Failed>
         result,
         head,
         output,
+        info,
         transferred,
     } = outcome;
     let done = match result {
         Ok(done) => done,
-        Err(error) => return Err(give_up(error, output)),
+        Err(error) => return Err(give_up(job, error, output, info)),
     };
     if job.verbose {
         let took = terminal::duration(clock() - started);
@@ -435,7 +460,6 @@ fn conclude(job: &Job, outcome: Outcome, started: Instant) -> Result<(), Failed>
             });
         }
         None if !done.verified && !job.allow_unverified => {
-            output.keep().map_err(write_failure)?;
             let message = "nothing tells whether what came over DCCP is whole";
             return Err(Failure::new(Code::Unverified, message)
                 .hint("it is in the .part file; --allow-unverified takes it as it is")
@@ -515,7 +539,7 @@ fn refused(response: &proto::response::ResponseHead) -> Failed {
 }
 
 /// Keeps what can be gone on with, and says what went wrong.
-fn give_up(error: Error, output: Option<Output>) -> Failed {
+fn give_up(job: &Job, error: Error, output: Option<Output>, info: Option<Info>) -> Failed {
     let mut may_pass = false;
     let mut worthless = false;
     let failure = match error {
@@ -535,12 +559,15 @@ fn give_up(error: Error, output: Option<Output>) -> Failed {
             Failure::new(exchange_code(&failure), failure)
         }
     };
-    let kept = match output {
-        Some(output) if worthless => output.discard().map(|()| 0),
-        Some(output) => output.keep(),
-        None => Ok(0),
+    let go_on = match output {
+        Some(output) if worthless => {
+            // Should it stay, it is replaced by the next attempt.
+            let _ = output.discard();
+            false
+        }
+        Some(output) => keep(job, output, info),
+        None => false,
     };
-    let go_on = matches!(kept, Ok(bytes) if bytes > 0);
     Failed {
         failure: if go_on && !may_pass {
             failure.hint("what came is in the .part file; -C goes on with it")
@@ -551,6 +578,23 @@ fn give_up(error: Error, output: Option<Output>) -> Failed {
         go_on,
         pause: None,
     }
+}
+
+/// Keeps what came, with what is needed to go on; whether there is anything to go on with.
+fn keep(job: &Job, output: Output, info: Option<Info>) -> bool {
+    let have = output.keep();
+    let (Some(name), Some(info)) = (job.resumable_name(), info) else {
+        return false;
+    };
+    let some = !have.is_empty();
+    let info = match info.have {
+        Have::All => info,
+        Have::Parts(_) => Info {
+            have: Have::Parts(have),
+            ..info
+        },
+    };
+    some && partial::write(name, &info).is_ok()
 }
 
 fn exchange_code(failure: &ExchangeFailure) -> Code {

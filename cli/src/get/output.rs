@@ -73,16 +73,24 @@ impl Output {
         }
     }
 
-    /// The body begins, or begins anew: its first byte is `first` of the representation, of which
-    /// the bytes from `kept` to `first` are here already.
-    pub(super) fn start(&mut self, kept: u64, first: u64, prefix: Vec<u8>) -> io::Result<()> {
-        self.first = kept;
+    /// The body begins, or begins anew. `first` is the offset of its first byte in the
+    /// representation, and `have` what of it is here already.
+    pub(super) fn start(
+        &mut self,
+        first: u64,
+        have: &[Range<u64>],
+        prefix: Vec<u8>,
+    ) -> io::Result<()> {
+        self.first = first;
         self.prefix = prefix;
         self.have.clear();
-        self.note(kept..first);
+        for part in have {
+            self.note(part.clone());
+        }
+        let length = self.have.end().saturating_sub(first);
         match &mut self.place {
             Place::File { part, .. } | Place::Spool(part) => {
-                part.set_len(self.prefix.len() as u64 + (first - kept))?;
+                part.set_len(self.prefix.len() as u64 + length)?;
                 part.write_all_at(&self.prefix, 0)
             }
             Place::Stream(stdout) => stdout.write_all(&self.prefix),
@@ -173,20 +181,13 @@ impl Output {
         }
     }
 
-    /// The body will not be whole: the file keeps what it has from its start without a hole, and
-    /// the number of bytes that can be gone on with is returned.
-    pub(super) fn keep(self) -> io::Result<u64> {
-        let Place::File { part, .. } = &self.place else {
-            return Ok(0);
-        };
-        let hole = self.have.holes(self.first..u64::MAX).next();
-        let length = hole.map_or(0, |hole| hole.start - self.first);
-        part.set_len(self.prefix.len() as u64 + length)?;
-        Ok(if self.first == 0 && self.prefix.is_empty() {
-            length
-        } else {
-            0
-        })
+    /// The body will not be whole. What is here of the representation, if it lies where it
+    /// belongs in a file.
+    pub(super) fn keep(self) -> Vec<Range<u64>> {
+        if !matches!(self.place, Place::File { .. }) || self.first > 0 || !self.prefix.is_empty() {
+            return Vec::new();
+        }
+        self.have.iter().collect()
     }
 
     /// What came is of no use: nothing is left of it.

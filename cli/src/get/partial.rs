@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use proto::date::HttpDate;
@@ -19,17 +20,34 @@ pub(super) struct Info {
     pub(super) validator: Vec<u8>,
     /// The length of the whole.
     pub(super) complete: u64,
+    pub(super) have: Have,
+}
+
+/// Which bytes of the whole are in `NAME.part`, where they belong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Have {
+    /// As many as it is long, from the first: it is written in order.
+    All,
+    /// These, ascending. It is written in any order, and this is noted when writing ends; until
+    /// then none, should the program be killed.
+    Parts(Vec<Range<u64>>),
 }
 
 const FIRST_LINE: &str = "partial download, version 1";
 
 impl Info {
     /// What `head` says that helps to go on later; `None` if it has no strong validator.
-    pub(super) fn of(target: String, head: &ResponseHead, complete: u64) -> Option<Self> {
+    pub(super) fn of(
+        target: String,
+        head: &ResponseHead,
+        complete: u64,
+        have: Have,
+    ) -> Option<Self> {
         Some(Self {
             target,
             validator: strong_validator(head)?,
             complete,
+            have,
         })
     }
 
@@ -40,6 +58,17 @@ impl Info {
         )
         .into_bytes();
         text.extend_from_slice(&self.validator);
+        text.extend_from_slice(b"\nhave: ");
+        match &self.have {
+            Have::All => text.extend_from_slice(b"all"),
+            Have::Parts(parts) => {
+                let parts: Vec<String> = parts
+                    .iter()
+                    .map(|part| format!("{}-{}", part.start, part.end))
+                    .collect();
+                text.extend_from_slice(parts.join(",").as_bytes());
+            }
+        }
         text.push(b'\n');
         text
     }
@@ -52,12 +81,26 @@ impl Info {
         let target = lines.next()?.strip_prefix(b"target: ")?;
         let length = lines.next()?.strip_prefix(b"length: ")?;
         let validator = lines.next()?.strip_prefix(b"validator: ")?;
+        let have = lines.next()?.strip_prefix(b"have: ")?;
         Some(Self {
+            have: parse_have(std::str::from_utf8(have).ok()?)?,
             target: std::str::from_utf8(target).ok()?.to_owned(),
             validator: validator.to_vec(),
             complete: std::str::from_utf8(length).ok()?.parse().ok()?,
         })
     }
+}
+
+fn parse_have(text: &str) -> Option<Have> {
+    if text == "all" {
+        return Some(Have::All);
+    }
+    let part = |text: &str| {
+        let (start, end) = text.split_once('-')?;
+        Some(start.parse().ok()?..end.parse().ok()?)
+    };
+    let parts = text.split(',').filter(|text| !text.is_empty()).map(part);
+    parts.collect::<Option<_>>().map(Have::Parts)
 }
 
 /// A validator that may stand in `If-Range` (RFC 9110 §13.1.5): the strong tag, or, if there is no
@@ -89,11 +132,23 @@ fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// What is there to go on with: how many bytes of `NAME.part`, and what they are of.
-pub(super) fn find(name: &Path, target: &str) -> Option<(u64, Info)> {
+/// What is there to go on with: which bytes of `NAME.part`, and what they are of.
+pub(super) fn find(name: &Path, target: &str) -> Option<(Vec<Range<u64>>, Info)> {
     let info = Info::parse(&fs::read(info_path(name)).ok()?)?;
-    let have = fs::metadata(part_path(name)).ok()?.len();
-    (info.target == target && have > 0).then_some((have, info))
+    let length = fs::metadata(part_path(name)).ok()?.len();
+    let mut have = match &info.have {
+        Have::All => vec![Range {
+            start: 0,
+            end: length,
+        }],
+        Have::Parts(parts) => parts.clone(),
+    };
+    // Never more than there is, whoever wrote the two files.
+    for part in &mut have {
+        part.end = part.end.min(length).min(info.complete);
+    }
+    have.retain(|part| part.start < part.end);
+    (info.target == target && length <= info.complete && !have.is_empty()).then_some((have, info))
 }
 
 /// Writes down what `NAME.part` is a part of.
@@ -125,10 +180,44 @@ mod tests {
             target: "localhost:8080/größe.txt".to_owned(),
             validator: b"\"a\xFFb\"".to_vec(),
             complete: 10,
+            have: Have::All,
         };
-        assert_eq!(Info::parse(&info.to_text()), Some(info));
+        assert_eq!(Info::parse(&info.to_text()).as_ref(), Some(&info));
+        for parts in [vec![], vec![0..3, 5..9]] {
+            let info = Info {
+                have: Have::Parts(parts),
+                ..info.clone()
+            };
+            assert_eq!(Info::parse(&info.to_text()), Some(info));
+        }
         assert_eq!(Info::parse(b"something else"), None);
         assert_eq!(Info::parse(b""), None);
+    }
+
+    #[test]
+    fn no_more_is_gone_on_with_than_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("x");
+        let info = |have| Info {
+            target: "h:1/x".to_owned(),
+            validator: b"\"v\"".to_vec(),
+            complete: 100,
+            have,
+        };
+        fs::write(part_path(&name), [0; 50]).unwrap();
+        write(&name, &info(Have::Parts(vec![0..10, 40..60, 70..80]))).unwrap();
+        let (have, _) = find(&name, "h:1/x").unwrap();
+        assert_eq!(have, [0..10, 40..50]);
+        assert_eq!(find(&name, "h:2/x"), None);
+        write(&name, &info(Have::Parts(Vec::new()))).unwrap();
+        assert_eq!(find(&name, "h:1/x"), None);
+        write(&name, &info(Have::All)).unwrap();
+        assert_eq!(
+            find(&name, "h:1/x").unwrap().0,
+            [Range { start: 0, end: 50 }]
+        );
+        fs::write(part_path(&name), [0; 101]).unwrap();
+        assert_eq!(find(&name, "h:1/x"), None);
     }
 
     #[test]

@@ -127,6 +127,17 @@ impl Blocks {
         }
     }
 
+    /// Notes what is here already, and tells whether any of it is wanted.
+    pub(super) fn preload(&mut self, have: &[Range<u64>]) -> bool {
+        for part in have {
+            let inside = part.start.max(self.wanted.start)..part.end.min(self.wanted.end);
+            // With too many intervals some of it is asked for once more.
+            let _ = self.received.insert(inside, &mut self.new);
+        }
+        self.new.clear();
+        !self.received.is_empty()
+    }
+
     /// Whether the blocks of `exchange` are of this version.
     pub(super) fn accepts(&self, exchange: ExchangeId) -> bool {
         self.accepted.contains(&exchange)

@@ -43,6 +43,9 @@ pub struct Config {
     /// sends all of it, and the client starts over (RFC 9110 §13.1.5). Without it, an answer that
     /// does not honour `range` is a failure.
     pub if_range: Option<Vec<u8>>,
+    /// Parts of what `if_range` names that the client has already, wherever they lie: should the
+    /// server still have it, they are not asked for again over the offset framing. Default: none.
+    pub have: Vec<Range<u64>>,
     /// Whether to send the 14-byte form of the course project, `GET / HTTP 1.0`, which has no
     /// fields. Default: no.
     pub seed_form: bool,
@@ -88,6 +91,7 @@ impl Config {
             fields: Fields::new(),
             range: None,
             if_range: None,
+            have: Vec::new(),
             seed_form: false,
             framing: true,
             http09: false,

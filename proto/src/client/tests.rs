@@ -767,6 +767,60 @@ fn part(number: u16, tag: &str, range: &str) -> String {
     )
 }
 
+/// A client that has bytes 0 to 1, 4 to 5 and 8 to 9 of ten from an earlier connection.
+fn going_on() -> Script {
+    Script::asking(Config {
+        range: Some(Wanted::From(2)),
+        if_range: Some(b"\"v\"".to_vec()),
+        have: vec![0..2, 4..6, 8..10],
+        ..Config::new(Delivery::Unreliable, "/f")
+    })
+}
+
+#[test]
+fn hg8_a_download_that_goes_on_asks_for_its_holes_only() {
+    let mut script = going_on();
+    script.grants(
+        "206 Partial Content\r\nETag: \"v\"\r\nContent-Length: 8\r\n\
+         Content-Range: bytes 2-9/10",
+    );
+    let request = script.sent().expect("it asks at once");
+    assert_eq!(line(&request, "Range"), Some("bytes=2-3,6-7"));
+    assert_eq!(line(&request, "If-Range"), Some("\"v\""));
+    // What the first answer still sends counts, and what is here already must agree.
+    script.block(1, 2, "cd").block(1, 4, "ef");
+    script.says(part(2, "v", "6-7/10")).block(2, 6, "gh");
+    assert!(script.done().verified);
+    assert_eq!(script.body(), pieces(&[(2, "cd"), (6, "gh")]));
+    let repeated = |event: &Event| matches!(event, Event::Repeated { offset: 4, .. });
+    assert!(script.events.iter().any(repeated));
+}
+
+#[test]
+fn hg8_a_download_does_not_go_on_with_what_it_has_when_the_file_changed() {
+    let mut script = going_on();
+    script.grants("200 OK\r\nETag: \"w\"\r\nContent-Length: 10");
+    assert_eq!(script.sent(), None);
+    script.block(1, 0, "ABCDEFGHIJ");
+    assert!(script.done().verified);
+    assert_eq!(script.body(), pieces(&[(0, "ABCDEFGHIJ")]));
+}
+
+#[test]
+fn hg8_a_download_of_which_everything_is_here_ends_with_the_head() {
+    let mut script = Script::asking(Config {
+        range: Some(Wanted::From(9)),
+        if_range: Some(b"\"v\"".to_vec()),
+        have: vec![0..2, 2..10],
+        ..Config::new(Delivery::Unreliable, "/f")
+    });
+    script.grants(
+        "206 Partial Content\r\nETag: \"v\"\r\nContent-Length: 1\r\n\
+         Content-Range: bytes 9-9/10",
+    );
+    assert!(script.done().verified);
+}
+
 #[test]
 fn hu10_late_blocks_of_an_earlier_exchange_fill_holes_too() {
     let mut script = Script::dccp();

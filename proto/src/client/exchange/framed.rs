@@ -93,16 +93,19 @@ impl Exchange {
         };
         let version = Version::of(&response, placement.complete.unwrap_or(end));
         let wanted = placement.first..end;
-        self.phase = Phase::Blocks(Box::new(Blocks::new(
-            version,
-            wanted,
-            id,
-            self.config.max_intervals,
-        )));
+        let mut blocks = Blocks::new(version, wanted, id, self.config.max_intervals);
+        // A part in answer to If-Range is of the version that the application has.
+        let goes_on = response.status == Status::PARTIAL_CONTENT && self.config.if_range.is_some();
+        let ask_for_less = goes_on && blocks.preload(&self.config.have);
+        self.phase = Phase::Blocks(Box::new(blocks));
         self.announce(response, &placement, true);
         self.head_came(now);
         self.timers.set(Timer::Stall, now + self.config.stall);
         self.finish_if_complete();
+        if ask_for_less {
+            self.progress = true;
+            self.begin_round();
+        }
         self.read_early(now);
     }
 
