@@ -35,6 +35,9 @@ pub(crate) const KERNEL_TESTS: &[Tool] = &[
     tool("tcpdump", "tcpdump"),
 ];
 
+/// What libFuzzer is built with.
+pub(crate) const FUZZ: &[Tool] = &[tool("c++", "g++")];
+
 /// What the benchmark compares with.
 pub(crate) const BENCH: &[Tool] = &[tool("iperf3", "iperf3")];
 

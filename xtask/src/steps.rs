@@ -36,7 +36,11 @@ const STEPS: &[Step] = &[
         run: docs,
     },
     Step {
-        name: "licences and advisories",
+        name: "oldest Rust",
+        run: oldest_rust,
+    },
+    Step {
+        name: "licences and sources",
         run: deny,
     },
     Step {
@@ -52,7 +56,7 @@ const STEPS: &[Step] = &[
 /// Runs all steps, also after a failure, so that one run shows all that is wrong.
 pub(crate) fn run() -> Result<ExitCode> {
     // Before the long steps: what cannot be installed is said at once.
-    packages::require(&[packages::BOOT, packages::KERNEL_TESTS])?;
+    packages::require(&[packages::BOOT, packages::KERNEL_TESTS, packages::FUZZ])?;
     let mut summary = Vec::new();
     let mut failures = 0;
     for step in STEPS {
@@ -200,13 +204,47 @@ fn deny() -> Result<Verdict> {
     if packages::find_program("cargo-deny").is_none() {
         return Ok(Verdict::Skipped("cargo-deny is not installed".into()));
     }
-    check(build::cargo().args(["deny", "check"]))
+    // Advisories need a download: see deny.toml.
+    check(build::cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+}
+
+/// Builds with the oldest Rust that is promised, where rustup has it.
+fn oldest_rust() -> Result<Verdict> {
+    let version = oldest_version()?;
+    let toolchain = format!("+{version}");
+    if !succeeds(Command::new("cargo").args([&toolchain, "--version"])) {
+        return Ok(Verdict::Skipped(format!(
+            "`rustup toolchain install {version}` was not run; clippy and a test look at it too"
+        )));
+    }
+    let mut cargo = Command::new("cargo");
+    check(
+        cargo
+            .args([&toolchain, "check", "--workspace", "--all-targets"])
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .current_dir(build::root()),
+    )
+}
+
+/// The `rust-version` of the workspace.
+fn oldest_version() -> Result<String> {
+    let manifest = std::fs::read_to_string(build::root().join("Cargo.toml"))?;
+    let line = manifest.lines().find_map(|line| {
+        let value = line.strip_prefix("rust-version = \"")?;
+        value.strip_suffix('"')
+    });
+    Ok(line.ok_or("Cargo.toml states no rust-version")?.to_owned())
 }
 
 /// Builds each fuzz target and runs it for some seconds.
 fn fuzz() -> Result<Verdict> {
+    packages::require(&[packages::FUZZ])?;
     if packages::find_program("cargo-fuzz").is_none() {
-        return Ok(Verdict::Skipped("cargo-fuzz is not installed".into()));
+        println!("installing cargo-fuzz");
+        let install = ["install", "--locked", "--quiet", "cargo-fuzz"];
+        if !build::cargo().args(install).status()?.success() {
+            return Ok(Verdict::Failed("cannot install cargo-fuzz".into()));
+        }
     }
     let list = build::cargo().args(["fuzz", "list"]).output()?;
     if !list.status.success() {
