@@ -126,6 +126,9 @@ pub struct Transmit<P> {
     /// Whether to ask the peer for an immediate acknowledgement (SCTP's I bit, RFC 7053): set on
     /// the last message, so that the end is not delayed by a delayed SACK.
     pub immediate_ack: bool,
+    /// Whether the next message follows at once, so that the transport may wait for it and send
+    /// both in one packet.
+    pub more_follows: bool,
     /// `Some(n)`: the bytes are a train of datagrams of `n` bytes each, the last may be shorter.
     pub segment_size: Option<NonZeroUsize>,
 }
@@ -138,6 +141,7 @@ impl<P> Transmit<P> {
             stream: StreamId(0),
             ppid: 0,
             immediate_ack: false,
+            more_follows: false,
             segment_size: None,
         }
     }

@@ -40,8 +40,14 @@ impl Placement {
                 complete: length.filter(|_| head.status.is_success() && body != BodyLength::None),
             }
         };
+        // What the application has already counts too.
+        let first = if config.if_range.is_some() {
+            0
+        } else {
+            placement.first
+        };
         match (placement.end, config.max_body) {
-            (Some(end), Some(max)) if end - placement.first > max => Err(Failure::TooLarge),
+            (Some(end), Some(max)) if end - first > max => Err(Failure::TooLarge),
             (Some(_) | None, _) => Ok(placement),
         }
     }
@@ -59,14 +65,21 @@ impl Placement {
         else {
             return Err(malformed("a partial answer without a valid Content-Range"));
         };
+        // A server may send less than was asked for (RFC 9110 §15.3.7), but then the rest would
+        // have to be asked for again: for us such a part is none.
+        let to_the_end = complete.is_none_or(|complete| last + 1 == complete);
         let honoured = match config.range {
             None => false,
-            Some(Wanted::From(from)) => first == from,
-            Some(Wanted::Between(from, to)) => first == from && last <= to,
+            Some(Wanted::From(from)) => first == from && to_the_end,
+            Some(Wanted::Between(from, to)) => {
+                first == from && (last == to || (last < to && to_the_end && complete.is_some()))
+            }
             Some(Wanted::Last(count)) => {
-                complete.is_some_and(|complete| first == complete.saturating_sub(count))
+                to_the_end
+                    && complete.is_some_and(|complete| first == complete.saturating_sub(count))
             }
         };
+        let honoured = honoured && is_of_same_version(config, head);
         if !honoured {
             return Err(Failure::RangeNotHonoured);
         }
@@ -80,6 +93,22 @@ impl Placement {
             complete,
         })
     }
+}
+
+/// Whether a part is of the version that `If-Range` named, as far as its head tells: a server that
+/// ignores `If-Range` would send a part of whatever it has.
+fn is_of_same_version(config: &Config, head: &ResponseHead) -> bool {
+    let Some(validator) = config.if_range.as_deref() else {
+        return true;
+    };
+    let name = if validator.starts_with(b"\"") {
+        "ETag"
+    } else {
+        "Last-Modified"
+    };
+    head.fields
+        .single(name)
+        .is_none_or(|ours| ours == validator)
 }
 
 const fn malformed(rule: &'static str) -> Failure {

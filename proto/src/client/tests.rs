@@ -313,6 +313,51 @@ fn hg7_a_part_that_was_not_asked_for_is_refused() {
 }
 
 #[test]
+fn hg7_a_part_that_ends_early_is_refused() {
+    let head = "HTTP/1.0 206 X\r\nContent-Range: bytes 5-9/20\r\n\r\n";
+    for wanted in [Wanted::From(5), Wanted::Between(5, 12), Wanted::Last(15)] {
+        let mut script = Script::asking(Config {
+            range: Some(wanted),
+            ..Config::new(Delivery::Reliable, "/f")
+        });
+        let failure = script.says(head).failure();
+        assert_eq!(failure, &Failure::RangeNotHonoured, "{wanted}");
+    }
+}
+
+#[test]
+fn hg8_a_part_of_another_version_than_if_range_named_is_refused() {
+    for (tag, honoured) in [
+        ("ETag: \"v\"\r\n", true),
+        ("", true),
+        ("ETag: \"w\"\r\n", false),
+    ] {
+        let mut script = Script::asking(Config {
+            range: Some(Wanted::From(5)),
+            if_range: Some(b"\"v\"".to_vec()),
+            ..Config::new(Delivery::Reliable, "/f")
+        });
+        script.says(format!(
+            "HTTP/1.0 206 X\r\n{tag}Content-Range: bytes 5-9/10\r\n\r\n"
+        ));
+        let refused = script.result() == Some(&Err(Failure::RangeNotHonoured));
+        assert_eq!(refused, !honoured, "{tag}");
+    }
+}
+
+#[test]
+fn hk8_what_is_here_already_counts_towards_the_most_that_is_accepted() {
+    let mut script = Script::asking(Config {
+        range: Some(Wanted::From(5)),
+        if_range: Some(b"\"v\"".to_vec()),
+        max_body: Some(9),
+        ..Config::new(Delivery::Reliable, "/f")
+    });
+    script.says("HTTP/1.0 206 X\r\nContent-Range: bytes 5-9/10\r\n\r\n");
+    assert_eq!(script.failure(), &Failure::TooLarge);
+}
+
+#[test]
 fn hg7_all_of_it_instead_of_a_part_is_refused_unless_the_file_may_have_changed() {
     let head = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab";
     let config = Config {
@@ -446,7 +491,7 @@ fn hk8_a_body_may_have_as_many_bytes_as_the_user_says_wherever_it_begins() {
         max_body: Some(5),
         ..Config::new(delivery, "/f")
     };
-    let part = "HTTP/1.0 206 X\r\nContent-Range: bytes 900-904/1000\r\n\r\n";
+    let part = "HTTP/1.0 206 X\r\nContent-Range: bytes 900-904/905\r\n\r\n";
     for delivery in [Delivery::Reliable, Delivery::Unreliable] {
         let mut script = Script::asking(config(Some(Wanted::From(900)), delivery));
         script.says(part).says("hello");

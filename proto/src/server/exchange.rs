@@ -205,7 +205,7 @@ impl Exchange {
     /// Takes a message that came after the request. Over SCTP, and from a client without exchange
     /// numbers, it is dropped: an exchange takes one request, and a copy of a request cannot be
     /// told from a new one (HU2).
-    fn read_later(&mut self, datagram: Datagram<()>) {
+    fn read_later(&mut self, now: Instant, datagram: Datagram<()>) {
         let asked = match &self.state {
             State::Deciding(asked) => asked,
             State::Answering(answering) => &answering.asked,
@@ -216,6 +216,7 @@ impl Exchange {
             // "Send the head again, go on with the body."
             if let State::Answering(answering) = &mut self.state {
                 answering.sending.repeat_head();
+                self.deadline = Some(now + self.config.idle_timeout);
             }
             return;
         }
@@ -356,13 +357,8 @@ impl Machine for Exchange {
                 let overloaded = *overloaded;
                 self.read(datagram, overloaded);
             }
-            State::Deciding(_) | State::Answering(_) => self.read_later(datagram),
+            State::Deciding(_) | State::Answering(_) => self.read_later(now, datagram),
             State::Ended(_) => {}
-        }
-        if let State::Answering(answering) = &self.state
-            && answering.asked.framing.is_some()
-        {
-            self.deadline = Some(now + self.config.idle_timeout);
         }
     }
 
@@ -444,6 +440,7 @@ impl Machine for Exchange {
             stream: answering.asked.stream,
             ppid: self.config.ppid,
             immediate_ack: sent.last,
+            more_follows: sent.body_follows,
             ..Transmit::message(())
         };
         if framed {

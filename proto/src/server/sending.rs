@@ -71,6 +71,8 @@ enum Last {
 pub(super) struct Sent {
     /// Whether nothing follows.
     pub(super) last: bool,
+    /// Whether it is the head, and the beginning of the body is ready.
+    pub(super) body_follows: bool,
 }
 
 impl Sending {
@@ -160,6 +162,7 @@ impl Sending {
         }
         Some(Sent {
             last: self.is_drained(),
+            body_follows: matches!(self.last, Last::Head) && !self.ready.is_empty(),
         })
     }
 

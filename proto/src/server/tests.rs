@@ -205,6 +205,21 @@ fn hm11_only_the_last_message_asks_for_an_immediate_acknowledgement() {
 }
 
 #[test]
+fn hm9_a_head_may_share_its_packet_with_the_body_that_follows() {
+    for (request, expected) in [
+        ("GET /f HTTP/1.0\r\n\r\n", &[true, false, false][..]),
+        ("HEAD /f HTTP/1.0\r\n\r\n", &[false]),
+    ] {
+        let mut script = Script::sctp(20_000);
+        script.says(request);
+        let followed: Vec<bool> = std::iter::from_fn(|| script.sends_one())
+            .map(|(transmit, _)| transmit.more_follows)
+            .collect();
+        assert_eq!(followed, expected);
+    }
+}
+
+#[test]
 fn hs1_the_seed_form_gets_a_head_and_a_body_of_one_message_if_it_fits() {
     for (delivery, limit, expected) in [
         (Delivery::Reliable, 212_992, &[40_000][..]),
