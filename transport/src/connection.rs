@@ -137,7 +137,10 @@ where
             match flow {
                 Flow::Blocked => return Flow::Blocked,
                 // What was sent may have made the machine ask for more, so run it again.
-                Flow::Idle if sent == 0 => return Flow::Idle,
+                Flow::Idle if sent == 0 => {
+                    self.pump.rest();
+                    return Flow::Idle;
+                }
                 Flow::Idle | Flow::Budget if budget == 0 => return Flow::Budget,
                 Flow::Idle | Flow::Budget => {}
             }

@@ -34,8 +34,10 @@ impl Default for Limits {
     }
 }
 
-/// How often a socket that cannot say when it has delivered everything is asked.
-const FINISH_POLL: Duration = Duration::from_millis(5);
+/// The first pause after which a socket that cannot say when it has delivered everything is asked
+/// again; it doubles each time, up to the longest.
+const FIRST_FINISH_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_FINISH_PAUSE: Duration = Duration::from_millis(250);
 
 /// What stopped [`Pump::flush`] or [`Pump::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,7 @@ enum Phase {
     Finishing {
         until: Instant,
         ask_again: Instant,
+        pause: Duration,
     },
     Ended,
 }
@@ -146,7 +149,6 @@ where
                     scratch.clear();
                     let limit = self.socket.max_payload();
                     let Some(transmit) = self.machine.poll_transmit(now, limit, scratch) else {
-                        self.window.began = None;
                         return (Flow::Idle, tried);
                     };
                     (transmit, std::mem::take(scratch), None)
@@ -190,6 +192,12 @@ where
             payload,
             since: since.unwrap_or(now),
         });
+    }
+
+    /// Notes that the application has nothing (more) to send: what it sends next begins a new
+    /// measurement of the peer's rate.
+    pub const fn rest(&mut self) {
+        self.window.began = None;
     }
 
     /// Hands what the socket has to the machine, at most `budget` datagrams.
@@ -238,7 +246,13 @@ where
                 self.socket.abort();
                 self.phase = Phase::Ended;
             }
-            Phase::Finishing { until, ask_again } if ask_again <= now => self.finish(now, until),
+            Phase::Finishing {
+                until,
+                ask_again,
+                pause,
+            } if ask_again <= now => {
+                self.finish(now, until, (pause * 2).min(LONGEST_FINISH_PAUSE));
+            }
             Phase::Finishing { .. } | Phase::Ended => {}
         }
     }
@@ -250,7 +264,9 @@ where
                 .into_iter()
                 .flatten()
                 .min(),
-            Phase::Finishing { until, ask_again } => Some(until.min(ask_again)),
+            Phase::Finishing {
+                until, ask_again, ..
+            } => Some(until.min(ask_again)),
             Phase::Ended => None,
         }
     }
@@ -272,7 +288,9 @@ where
         match self.machine.disposition() {
             Disposition::Open => {}
             Disposition::Close if self.held.is_some() => {}
-            Disposition::Close => self.finish(now, now + self.limits.linger),
+            Disposition::Close => {
+                self.finish(now, now + self.limits.linger, FIRST_FINISH_PAUSE);
+            }
             Disposition::Abort => {
                 self.socket.abort();
                 self.held = None;
@@ -281,11 +299,12 @@ where
         }
     }
 
-    fn finish(&mut self, now: Instant, until: Instant) {
+    fn finish(&mut self, now: Instant, until: Instant, pause: Duration) {
         self.phase = match self.socket.finish() {
             Ok(Finish::Pending) => Phase::Finishing {
                 until,
-                ask_again: now + FINISH_POLL,
+                ask_again: now + pause,
+                pause,
             },
             Ok(Finish::Done) | Err(_) => Phase::Ended,
         };
