@@ -325,7 +325,11 @@ impl DatagramSocket for SctpSocket {
         let parts = [IoSlice::new(payload)];
         let control = send_info(transmit);
         let message = MsgHdr::new().with_buffers(&parts).with_control(&control);
-        let Err(error) = self.socket.sendmsg(&message, libc::MSG_NOSIGNAL) else {
+        let mut flags = libc::MSG_NOSIGNAL;
+        if transmit.more_follows {
+            flags |= libc::MSG_MORE;
+        }
+        let Err(error) = self.socket.sendmsg(&message, flags) else {
             return Ok(());
         };
         if error.raw_os_error() == Some(libc::EMSGSIZE) {

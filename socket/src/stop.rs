@@ -102,7 +102,8 @@ impl Shutdown {
     }
 
     /// Makes one that goes one stage further with each SIGINT and each SIGTERM that the process
-    /// gets from now on. Every call returns a handle of the same one.
+    /// gets from now on. After the second, the signal is no longer caught: a third of its kind
+    /// ends the process, whatever it hangs on. Every call returns a handle of the same one.
     ///
     /// # Errors
     ///
@@ -122,11 +123,22 @@ impl Shutdown {
 /// What the signal handler asks. Never dropped, so its descriptors stay open.
 static BY_SIGNAL: OnceLock<Shutdown> = OnceLock::new();
 
-extern "C" fn on_signal(_signal: libc::c_int) {
+extern "C" fn on_signal(signal: libc::c_int) {
     // An atomic load; it is set before the handler is installed.
     if let Some(shutdown) = BY_SIGNAL.get() {
+        if shutdown.graceful.is_stopped() {
+            // Should the immediate end be held up, by a write that blocks, say, a third signal
+            // ends the process as if nobody caught it.
+            restore_default(signal);
+        }
         shutdown.request();
     }
+}
+
+fn restore_default(signal: libc::c_int) {
+    // SAFETY: `signal` may be called in a signal handler (POSIX lists it), and SIG_DFL is a valid
+    // disposition. It cannot fail for a signal that was caught.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
 fn install(signal: libc::c_int) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! One checked wrapper for each system call that socket2 lacks.
 //!
-//! This is the only module with unsafe code. Each function takes borrowed descriptors and slices,
+//! With [`wait`](crate::wait) and [`stop`](crate::stop) this is where the unsafe code is. Each function takes borrowed descriptors and slices,
 //! so that nothing outside can break what the calls rely on.
 #![expect(unsafe_code, reason = "system calls")]
 
