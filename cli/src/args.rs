@@ -1,4 +1,8 @@
 //! What was typed. What it means is for [`crate::plan`] to say.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these comments are the help that users read"
+)]
 
 use std::net::IpAddr;
 use std::path::PathBuf;

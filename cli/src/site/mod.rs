@@ -214,6 +214,11 @@ impl Site for FileSite {
             // The file was cut short: the rest that was promised does not exist (HP27).
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let now = Version::of(&opened.file.metadata()?);
+        if !opened.version.still_promises(&now) {
+            // What was read may be of another version than what was sent before.
+            return Err(io::Error::other("the file changed while it was sent"));
+        }
         bytes.truncate(length);
         Ok(Bytes::from(bytes))
     }

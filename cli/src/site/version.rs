@@ -21,6 +21,10 @@ pub(super) struct Version {
     pub(super) length: u64,
     modified_seconds: i64,
     modified_nanoseconds: i64,
+    /// When the file's status changed: who edits a file and then sets its old time leaves a trace
+    /// here.
+    changed_seconds: i64,
+    changed_nanoseconds: i64,
 }
 
 impl Version {
@@ -31,7 +35,17 @@ impl Version {
             length: metadata.len(),
             modified_seconds: metadata.mtime(),
             modified_nanoseconds: metadata.mtime_nsec(),
+            changed_seconds: metadata.ctime(),
+            changed_nanoseconds: metadata.ctime_nsec(),
         }
+    }
+
+    /// Whether bytes that were promised of this version may still be read from a file that is now
+    /// `other`: one that has only grown has them all (HP27).
+    pub(super) fn still_promises(&self, other: &Self) -> bool {
+        let same_time = self.modified_seconds == other.modified_seconds
+            && self.modified_nanoseconds == other.modified_nanoseconds;
+        other.length > self.length || (other.length == self.length && same_time)
     }
 
     /// Whether the file changed so short a time before `now` that it may change again and look the
@@ -58,8 +72,14 @@ impl Version {
         for number in [self.device, self.inode, self.length] {
             hasher.update(number.to_be_bytes());
         }
-        hasher.update(self.modified_seconds.to_be_bytes());
-        hasher.update(self.modified_nanoseconds.to_be_bytes());
+        for number in [
+            self.modified_seconds,
+            self.modified_nanoseconds,
+            self.changed_seconds,
+            self.changed_nanoseconds,
+        ] {
+            hasher.update(number.to_be_bytes());
+        }
         let hash: [u8; 32] = hasher.finalize().into();
         let opaque: String = hash[..12]
             .iter()
@@ -88,6 +108,8 @@ mod tests {
         length: 3,
         modified_seconds: 1_000,
         modified_nanoseconds: 500_000_000,
+        changed_seconds: 1_000,
+        changed_nanoseconds: 500_000_000,
     };
 
     #[test]
