@@ -247,12 +247,11 @@ impl<S: Stack, A: Accept> Machine for Host<S, A> {
             self.stack.handle_timeout(now);
             self.drain_stack(now);
         }
-        while let Some(&(due, id)) = self.timers.first()
-            && due <= now
-        {
-            self.timers.pop_first();
+        // Each once, even if a machine leaves its timer where it was.
+        let due = self.timers.iter().take_while(|(due, _)| *due <= now);
+        let ids: Vec<S::Id> = due.map(|(_, id)| *id).collect();
+        for id in ids {
             if let Some(held) = self.connections.get_mut(&id) {
-                held.timer = None;
                 held.machine.handle_timeout(now);
             }
             self.settle(now, id);

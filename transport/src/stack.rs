@@ -63,11 +63,13 @@ pub trait Stack {
     /// The largest message in bytes that [`Self::send`] takes now.
     fn max_message(&self, id: Self::Id) -> usize;
 
-    /// Ends a connection: what was sent is still delivered. Its id is gone when the stack says
-    /// [`StackEvent::Closed`].
+    /// Ends a connection: what was sent is still delivered. The stack says
+    /// [`StackEvent::Closed`] when that is done, or given up; then the id is gone.
     fn close(&mut self, now: Instant, id: Self::Id);
 
-    /// Ends a connection at once, so that the peer knows that it failed.
+    /// Ends a connection at once, so that the peer knows that it failed. [`StackEvent::Closed`]
+    /// follows here too, as it does after [`StackSendError::Closed`]: a connection that was
+    /// [`StackEvent::Connected`], or begun with [`Self::connect`], ends with it, always and once.
     fn abort(&mut self, now: Instant, id: Self::Id);
 }
 
