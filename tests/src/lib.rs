@@ -1,4 +1,6 @@
-//! Placeholder while the workspace is laid out.
+//! What tests share: a lossy message link in virtual time with a client and a server on it
+//! ([`link`], [`pair`], [`transcript`]), sockets for tests of the drivers ([`seqpacket`],
+//! [`supply`], [`drivers`]), and the checks that fuzz targets make ([`fuzzing`]).
 
 pub mod drivers;
 pub mod fuzzing;
