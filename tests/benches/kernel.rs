@@ -103,9 +103,9 @@ impl Bench {
         for _ in 0..rounds {
             ours.push(self.get(&server)?);
             bare.push(bare_sctp(self.length)?);
-            // Not in every build of iperf3.
-            if let Ok(rate) = iperf3() {
-                iperf.push(rate);
+            match iperf3() {
+                Ok(rate) => iperf.push(rate),
+                Err(why) => println!("  not compared with iperf3: {why}"),
             }
         }
         ours.print();
@@ -326,6 +326,7 @@ fn iperf3() -> Result<f64> {
         .args(["--server", "--one-off", "--port", "5201"])
         .stdout(Stdio::null())
         .spawn()?;
+    let mut said = String::new();
     let client = (0..20).find_map(|_| {
         let output = Command::new("iperf3")
             .args([
@@ -342,6 +343,7 @@ fn iperf3() -> Result<f64> {
             .ok()?;
         if !output.status.success() {
             // The server is not there yet.
+            said = String::from_utf8_lossy(&output.stdout).into_owned();
             let _ = wait(&mut [], Some(clock() + Duration::from_millis(250)));
             return None;
         }
@@ -349,7 +351,7 @@ fn iperf3() -> Result<f64> {
     });
     let _ = server.kill();
     let _ = server.wait();
-    let text = String::from_utf8(client.ok_or("iperf3 has no SCTP")?)?;
+    let text = String::from_utf8(client.ok_or(said)?)?;
     let received = text
         .split("\"sum_received\"")
         .nth(1)
