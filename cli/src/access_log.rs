@@ -12,6 +12,7 @@ use proto::request::{Form, Request};
 use transport::LogEntry;
 
 use crate::terminal::printable;
+pub(crate) use crate::terminal::tell;
 
 /// How a line of the access log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,11 +103,6 @@ impl Log {
             tell(&answer_lines(peer, entry));
         }
     }
-}
-
-/// Writes to stderr, and does without when nobody reads it any more.
-pub(crate) fn tell(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// A line of the access log without its end.

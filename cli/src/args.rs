@@ -255,12 +255,16 @@ pub(crate) struct Get {
     pub(crate) silent: bool,
 }
 
+/// The longest time that can be given, in seconds: some 30 years, which clocks can be ahead.
+const MAX_SECONDS: Duration = Duration::from_secs(1_000_000_000);
+
 fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || "a number of seconds above 0, such as 10 or 0.5".to_owned();
+    let wrong =
+        || "a number of seconds above 0, such as 10 or 0.5, and at most 1000000000".to_owned();
     let number: f64 = text.parse().map_err(|_| wrong())?;
     Duration::try_from_secs_f64(number)
         .ok()
-        .filter(|duration| !duration.is_zero())
+        .filter(|duration| !duration.is_zero() && *duration <= MAX_SECONDS)
         .ok_or_else(wrong)
 }
 
@@ -303,7 +307,8 @@ mod tests {
     #[test]
     fn seconds_are_positive() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for text in ["0", "-1", "x", "inf", "NaN", "1e300"] {
+        assert_eq!(seconds("1e9"), Ok(MAX_SECONDS));
+        for text in ["0", "-1", "x", "inf", "NaN", "1e300", "1000000001"] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::terminal;
+
 /// Exit codes. Where curl has a code for the same, it is curl's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -36,6 +38,7 @@ pub(crate) struct Failure {
     pub(crate) code: Code,
     message: String,
     hint: Option<String>,
+    silent: bool,
 }
 
 impl Failure {
@@ -44,7 +47,22 @@ impl Failure {
             code,
             message: message.to_string(),
             hint: None,
+            silent: false,
         }
+    }
+
+    /// A failure that nobody needs to be told of.
+    pub(crate) fn silent(code: Code) -> Self {
+        Self {
+            silent: true,
+            ..Self::new(code, "")
+        }
+    }
+
+    /// Whether nobody needs to be told.
+    #[cfg(test)]
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// Adds what to do next.
@@ -54,11 +72,29 @@ impl Failure {
         self
     }
 
+    /// Adds what to do next, if nothing else is to be done.
+    #[must_use]
+    pub(crate) fn or_hint(self, hint: impl fmt::Display) -> Self {
+        if self.hint.is_some() {
+            self
+        } else {
+            self.hint(hint)
+        }
+    }
+
     /// Puts what it is about in front.
     #[must_use]
     pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
+    }
+
+    /// Tells people, and leaves what the program ends with.
+    pub(crate) fn report(&self, command: &str) -> Code {
+        if !self.silent {
+            terminal::tell(&format!("cli {command}: {self}\n"));
+        }
+        self.code
     }
 }
 

@@ -29,13 +29,9 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "errors are for people")]
 fn serve(args: &args::Serve) -> Result<(), Code> {
     let served = plan::serve(args).and_then(|options| serve::run(&options).map_err(Failure::from));
-    served.map_err(|failure| {
-        eprintln!("cli serve: {failure}");
-        failure.code
-    })
+    served.map_err(|failure| failure.report("serve"))
 }
 
 /// The time now. Every other part of the program is told it.

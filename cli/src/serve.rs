@@ -18,9 +18,10 @@ use socket::{
 };
 use transport::{Limits, Listener, Notice, Responder, Served, Service};
 
-use crate::access_log::{Format, Log, tell};
+use crate::access_log::{Format, Log};
 use crate::args::Driver;
 use crate::site::{DigestConfig, FileSite, Root};
+use crate::terminal::tell;
 
 /// What to serve, and how.
 #[derive(Clone, Debug)]

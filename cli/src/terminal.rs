@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,20 +30,28 @@ const fn is_directional(character: char) -> bool {
     matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Shows each line of a message behind a mark: `>` for what was sent, `<` for what came.
-#[expect(clippy::print_stderr, reason = "this is the place that prints")]
-pub(crate) fn show_message(mark: char, message: &[u8]) {
+/// Writes to stderr, and does without when nobody reads it any more: this is the only place that
+/// prints, so a full disk behind stderr ends no program.
+pub(crate) fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// The lines of a message, each safe to show.
+pub(crate) fn printable_lines(message: &[u8]) -> impl Iterator<Item = String> {
     let text = message.strip_suffix(b"\n").unwrap_or(message);
-    for line in text.split(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        eprintln!("{mark} {}", printable(line));
-    }
+    text.split(|&byte| byte == b'\n')
+        .map(|line| printable(line.strip_suffix(b"\r").unwrap_or(line)))
+}
+
+/// Shows each line of a message behind a mark: `>` for what was sent, `<` for what came.
+pub(crate) fn show_message(mark: char, message: &[u8]) {
+    let lines = printable_lines(message).map(|line| format!("{mark} {line}\n"));
+    tell(&lines.collect::<String>());
 }
 
 /// Shows a note of the program itself.
-#[expect(clippy::print_stderr, reason = "this is the place that prints")]
 pub(crate) fn note(text: impl std::fmt::Display) {
-    eprintln!("* {text}");
+    tell(&format!("* {text}\n"));
 }
 
 /// A progress bar, if someone looks.
@@ -53,7 +61,7 @@ pub(crate) struct Progress(Option<ProgressBar>);
 impl Progress {
     /// A bar for the download of `name`; none when `wanted` is not set or stderr is no terminal.
     pub(crate) fn new(name: &str, wanted: bool) -> Self {
-        if !wanted || !std::io::stderr().is_terminal() {
+        if !wanted || !io::stderr().is_terminal() {
             return Self(None);
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));

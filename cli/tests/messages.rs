@@ -1,9 +1,10 @@
 //! What people are told: the help, and each error with its exit code, as snapshots.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{FlockOperation, flock};
 use socket::{Protocol, probe};
 
 /// Runs the program in `folder` and gives what it printed and how it ended.
@@ -29,6 +30,8 @@ fn all_told(commands: &[&[&str]]) -> String {
     let folder = tempfile::tempdir().expect("there is room");
     fs::create_dir(folder.path().join("folder")).expect("there is room");
     fs::write(folder.path().join("file"), "old").expect("there is room");
+    let other = File::create(folder.path().join("locked.part")).expect("there is room");
+    flock(&other, FlockOperation::NonBlockingLockExclusive).expect("nobody else knows it");
     let told: Vec<String> = commands
         .iter()
         .map(|arguments| told(folder.path(), arguments))
@@ -58,7 +61,11 @@ fn wrong_usage_is_explained() {
             &["get", "--max-time", "soon", "/x"],
             &["get", "--service-code", "HTTP!", "/x"],
             &["get", "--ccid", "4", "/x"],
+            &["get", "--max-time", "1e18", "/x"],
             &["get", "-o", "file", "/x", "/y"],
+            &["get", "/", "/docs/"],
+            &["get", "-C", "-o", "-", "/x"],
+            &["get", "--open", "-o", "-", "/x"],
             &["get", "-C", "--range", "0-1", "/x"],
             &["get", "-4", "-6", "/x"],
             &["serve", "--bind", "localhost"],
@@ -98,6 +105,8 @@ fn what_cannot_be_written_is_explained_before_anything_is_fetched() {
         all_told(&[
             &["get", "-o", "folder", "/x"],
             &["get", "--no-clobber", "-o", "file", "/x"],
+            &["get", "-o", "no-such-folder/x", "/x"],
+            &["get", "-o", "locked", "/x"],
             &["serve", "no-such-folder"],
             &["serve", "file"],
         ])
@@ -123,4 +132,20 @@ fn a_missing_protocol_is_explained_with_the_way_out() {
             &["serve", "--via", "raw", "folder"],
         ])
     );
+}
+
+#[test]
+fn a_full_stderr_changes_no_exit_code() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        eprintln!("not run: there is no /dev/full");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("there is room");
+    let status = Command::new(env!("CARGO_BIN_EXE_cli"))
+        .args(["get", "-o", "no-such-folder/x", "/x"])
+        .current_dir(folder.path())
+        .stderr(full)
+        .status()
+        .expect("the program runs");
+    assert_eq!(status.code(), Some(23));
 }

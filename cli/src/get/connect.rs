@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket::{ConnectError, DccpConfig, DccpSocket, Protocol, SctpConfig, SctpSocket, SocketError};
 
-use super::Job;
+use super::job::Job;
 use crate::exit::{self, Code, Failure};
 use crate::{clock, terminal};
 
@@ -34,12 +34,12 @@ pub(super) fn connect(
     });
     let until = started + limit;
     let addresses = resolve(job, until)?;
-    let several = addresses.len() > 1;
+    let count = addresses.len();
     let mut last = None;
-    for address in addresses {
+    for (tried, address) in addresses.into_iter().enumerate() {
         let began = clock();
         let left = until.saturating_duration_since(began);
-        match connect_one(job, address, left) {
+        match connect_one(job, address, share(left, count - tried)) {
             Ok(connected) => {
                 let took = clock() - began;
                 if job.verbose {
@@ -55,7 +55,7 @@ pub(super) fn connect(
                 return Err(failure(job, address, error));
             }
             Err(error) => {
-                if job.verbose && several {
+                if job.verbose && count > 1 {
                     terminal::note(format_args!("{address}: {error}"));
                 }
                 last = Some(failure(job, address, error));
@@ -63,6 +63,12 @@ pub(super) fn connect(
         }
     }
     Err(last.unwrap_or_else(|| Failure::new(Code::Resolve, "the host has no usable address")))
+}
+
+/// What one of the addresses that remain may use of the time left: a silent one leaves the others
+/// their part.
+fn share(left: Duration, remaining: usize) -> Duration {
+    left / u32::try_from(remaining).unwrap_or(u32::MAX).max(1)
 }
 
 /// Another address would meet the same.
@@ -139,12 +145,12 @@ fn failure(job: &Job, address: SocketAddr, error: ConnectError) -> Failure {
 fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
     let port = job.target.port;
     let Some(host) = &job.target.host else {
-        let address: IpAddr = if job.ipv6_only {
+        let address: IpAddr = if job.prefers_ipv6() {
             Ipv6Addr::LOCALHOST.into()
         } else {
             Ipv4Addr::LOCALHOST.into()
         };
-        return Ok(vec![SocketAddr::new(address, port)]);
+        return reachable(job, "this machine", vec![SocketAddr::new(address, port)]);
     };
     let found = look_up(job, host, port, until)?;
     let (count, mut usable) = (found.len(), found);
@@ -160,7 +166,29 @@ fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
         };
         return Err(Failure::new(Code::Resolve, message));
     }
-    Ok(usable)
+    reachable(job, host, usable)
+}
+
+/// Those of the addresses that the local ones can reach: a socket has one family.
+fn reachable(
+    job: &Job,
+    host: &str,
+    mut addresses: Vec<SocketAddr>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let local = &job.local;
+    addresses.retain(|remote| {
+        local.is_empty() || local.iter().any(|own| own.is_ipv4() == remote.is_ipv4())
+    });
+    if addresses.is_empty() {
+        let kind = if local.iter().any(IpAddr::is_ipv4) {
+            "IPv4"
+        } else {
+            "IPv6"
+        };
+        let message = format_args!("{host} has no {kind} address, and --bind names only such");
+        return Err(Failure::new(Code::Resolve, message));
+    }
+    Ok(addresses)
 }
 
 /// Asks the system's resolver, which cannot be interrupted, on a thread that may be left behind.
@@ -207,5 +235,41 @@ fn look_up(job: &Job, host: &str, port: u16, until: Instant) -> Result<Vec<Socke
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job;
+    use super::*;
+
+    #[test]
+    fn a_silent_address_leaves_the_others_their_part() {
+        let total = Duration::from_secs(15);
+        assert_eq!(share(total, 3), Duration::from_secs(5));
+        assert_eq!(share(total - share(total, 3), 2), Duration::from_secs(5));
+        assert_eq!(share(total, 1), total);
+    }
+
+    #[test]
+    fn a_local_address_reaches_those_of_its_family() {
+        let found: Vec<SocketAddr> = ["[::1]:80", "127.0.0.1:80"]
+            .map(|text| text.parse().unwrap())
+            .to_vec();
+        let usable = |words: &[&str], found: &[SocketAddr]| {
+            let jobs = job::of_words(&[&["h/x"], words].concat()).unwrap();
+            reachable(&jobs[0], "h", found.to_vec())
+        };
+        assert_eq!(usable(&[], &found).unwrap(), found);
+        let both = ["--bind", "::1", "--bind", "127.0.0.1"];
+        assert_eq!(usable(&both, &found).unwrap(), found);
+        let one = ["--bind", "127.0.0.1"];
+        assert_eq!(usable(&one, &found).unwrap(), found[1..]);
+        let failure = usable(&one, &found[..1]).unwrap_err();
+        assert_eq!(failure.code, Code::Resolve);
+        assert_eq!(
+            failure.to_string(),
+            "h has no IPv4 address, and --bind names only such"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! What a download does with what its exchange tells it.
 
-use std::io;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use proto::client::{Command, Done, Event, Exchange, Failure as ExchangeFailure, Head};
@@ -8,19 +8,23 @@ use proto::digest::Digests;
 use proto::machine::Machine;
 use proto::response::ResponseHead;
 use proto::status::Status;
+use socket::Protocol;
 use transport::Application;
 
+use super::info::{Have, Info};
+use super::job::{Job, Kept};
 use super::output::Output;
-use super::partial::{self, Have, Info};
-use super::{Job, Kept};
+use crate::exit::Failure;
 use crate::terminal::{self, Progress};
 
 /// How a download ended, before the file gets its name.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    pub(super) result: Result<Done, Error>,
     pub(super) head: Option<Box<Head>>,
-    pub(super) output: Option<Output>,
+    /// Whether the output holds anything of this attempt, or what it went on with.
+    pub(super) begun: bool,
+    /// Whether the request was to go on with what an earlier attempt left.
+    pub(super) resumed: bool,
     /// What a later attempt needs to go on.
     pub(super) info: Option<Info>,
     pub(super) transferred: u64,
@@ -30,7 +34,7 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) enum Error {
     Exchange(ExchangeFailure),
-    Write(io::Error),
+    Write(Failure),
     /// The user's time is up.
     TimedOut,
     /// The part that is here is of something else, or the server has forgotten it.
@@ -41,9 +45,13 @@ pub(super) enum Error {
 #[derive(Debug)]
 pub(super) struct Download<'a> {
     job: &'a Job,
-    /// What `NAME.part` holds, if the request goes on with it.
+    output: &'a mut Output,
+    /// What `NAME.part` holds, if the request goes on with it and nothing has replaced it.
     kept: Option<&'a Kept>,
-    output: Option<Output>,
+    resumed: bool,
+    begun: bool,
+    /// Whether the body under way is what the user wants; that of an error is not.
+    wanted: bool,
     info: Option<Info>,
     head: Option<Box<Head>>,
     error: Option<Error>,
@@ -54,11 +62,19 @@ pub(super) struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    pub(super) fn new(job: &'a Job, kept: Option<&'a Kept>, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(
+        job: &'a Job,
+        output: &'a mut Output,
+        kept: Option<&'a Kept>,
+        deadline: Option<Instant>,
+    ) -> Self {
         Self {
             job,
+            output,
             kept,
-            output: None,
+            resumed: kept.is_some(),
+            begun: false,
+            wanted: false,
             info: None,
             head: None,
             error: None,
@@ -69,7 +85,7 @@ impl<'a> Download<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> Outcome {
+    pub(super) fn finish(self) -> (Result<Done, Error>, Outcome) {
         self.progress.clear();
         let result = match (self.error, self.result) {
             (Some(error), _) => Err(error),
@@ -78,12 +94,23 @@ impl<'a> Download<'a> {
             // The driver ended before the exchange did: it was told to.
             (None, None) => Err(Error::Exchange(ExchangeFailure::Cancelled)),
         };
-        Outcome {
-            result,
+        let outcome = Outcome {
             head: self.head,
-            output: self.output,
+            begun: self.begun,
+            resumed: self.resumed,
             info: self.info,
             transferred: self.transferred,
+        };
+        (result, outcome)
+    }
+
+    /// Tells it events as a machine would, until one makes it fail.
+    #[cfg(test)]
+    pub(super) fn take(&mut self, events: Vec<Event>) {
+        for event in events {
+            if self.error.is_none() {
+                self.error = self.on_event(event).err();
+            }
         }
     }
 
@@ -101,16 +128,15 @@ impl<'a> Download<'a> {
             }
             Event::Head(head) => self.on_head(head)?,
             Event::Body { offset, data } => {
+                self.begin_without_head()?;
                 self.transferred += data.len() as u64;
-                self.progress.add(data.len() as u64);
-                if let Some(output) = &mut self.output {
-                    output.write(offset, &data).map_err(Error::Write)?;
+                if self.wanted {
+                    self.progress.add(data.len() as u64);
+                    self.output.write(offset, &data).map_err(Error::Write)?;
                 }
             }
             Event::Repeated { offset, data } => {
-                if let Some(output) = &self.output
-                    && !output.agrees(offset, &data).map_err(Error::Write)?
-                {
+                if self.wanted && !self.output.agrees(offset, &data).map_err(Error::Write)? {
                     return Err(Error::Exchange(ExchangeFailure::Conflict));
                 }
             }
@@ -125,7 +151,12 @@ impl<'a> Download<'a> {
                     ));
                 }
             }
-            Event::Finished(result) => self.result = Some(result),
+            Event::Finished(result) => {
+                if result.is_ok() {
+                    self.begin_without_head()?;
+                }
+                self.result = Some(result);
+            }
         }
         Ok(())
     }
@@ -137,62 +168,92 @@ impl<'a> Download<'a> {
             }
             terminal::show_message('<', &head_text(&head.response));
         }
-        let wanted = self.job.wants_body_of(head.response.status);
+        // The body of an error leaves alone what is here.
+        self.wanted = self.job.wants_body_of(head.response.status);
+        let result = if self.wanted {
+            self.begin(&head)
+        } else {
+            Ok(())
+        };
         self.head = Some(head);
-        if wanted { self.open_output() } else { Ok(()) }
+        result
     }
 
-    fn open_output(&mut self) -> Result<(), Error> {
-        let Some(head) = &self.head else {
-            return Ok(());
-        };
+    fn begin(&mut self, head: &Head) -> Result<(), Error> {
         let partial = head.response.status == Status::PARTIAL_CONTENT;
-        let kept = match self.kept {
-            Some(kept) if partial && head.complete == Some(kept.info.complete) => Some(kept),
-            Some(_) if partial => return Err(Error::CannotGoOn),
-            _ => None,
-        };
-        let have = kept.map_or(&[][..], |kept| kept.usable(head.framed));
-        // What a resumed download keeps begins at 0; a part asked for is kept from its own start.
-        let first = if kept.is_some() { 0 } else { head.first };
-        if self.output.is_none() {
-            self.output = Some(self.job.open_output(kept.is_some()).map_err(Error::Write)?);
+        if partial && self.job.range.is_none() {
+            let kept = self.kept.ok_or(Error::CannotGoOn)?;
+            return self.go_on(head, kept);
         }
-        let Some(output) = &mut self.output else {
-            return Ok(());
-        };
+        self.kept = None;
         let prefix = if self.job.include {
-            head_text(&head.response)
+            shown_head(&head.response, self.output.is_terminal())
         } else {
             Vec::new()
         };
-        output.start(first, have, prefix).map_err(Error::Write)?;
-        self.progress.start(
-            head.end.map(|end| end - first),
-            have.iter().map(|part| part.end - part.start).sum(),
-        );
-        self.info = self.note_down(head).map_err(Error::Write)?;
-        Ok(())
+        self.begun = true;
+        self.output
+            .begin(head.first, prefix)
+            .map_err(Error::Write)?;
+        self.progress.start(head.end.map(|end| end - head.first), 0);
+        let info = head.complete.filter(|_| self.job.is_resumable());
+        self.info = info.and_then(|complete| {
+            let have = self.will_have(head, Vec::new())?;
+            Info::of(self.job.key(), &head.response, complete, have)
+        });
+        self.note_down()
     }
 
-    /// Writes down what the file is a part of, should the program be killed.
-    fn note_down(&self, head: &Head) -> io::Result<Option<Info>> {
-        let Some(name) = self.job.resumable_name() else {
-            return Ok(None);
-        };
-        let have = if head.framed {
-            Have::Parts(Vec::new())
-        } else {
-            Have::All
-        };
-        let info = head
-            .complete
-            .and_then(|complete| Info::of(self.job.key(), &head.response, complete, have));
-        match &info {
-            Some(info) => partial::write(name, info)?,
-            None => partial::forget(name),
+    /// The answer is what is missing of what is kept.
+    fn go_on(&mut self, head: &Head, kept: &Kept) -> Result<(), Error> {
+        let whole = Some(kept.info.complete);
+        if head.complete != whole || head.end != whole {
+            return Err(Error::CannotGoOn);
         }
-        Ok(info)
+        // It begins at 0, wherever the answer does.
+        let have = kept.usable(head.framed);
+        self.begun = true;
+        self.output.go_on(have).map_err(Error::Write)?;
+        self.progress.start(
+            head.end,
+            have.iter().map(|part| part.end - part.start).sum(),
+        );
+        self.info = self.will_have(head, have.to_vec()).map(|have| Info {
+            have,
+            ..kept.info.clone()
+        });
+        self.note_down()
+    }
+
+    /// What can be said of the file while it is written. Nothing, where bytes lie as they came:
+    /// one that was lost would go unnoticed.
+    fn will_have(&self, head: &Head, parts: Vec<Range<u64>>) -> Option<Have> {
+        if head.framed {
+            Some(Have::Parts(parts))
+        } else {
+            (self.job.protocol == Protocol::Sctp).then_some(Have::All)
+        }
+    }
+
+    /// Notes what the file is a part of, should the program be killed.
+    fn note_down(&self) -> Result<(), Error> {
+        self.output.note(self.info.as_ref()).map_err(Error::Write)
+    }
+
+    /// An answer of HTTP/0.9 is all body.
+    fn begin_without_head(&mut self) -> Result<(), Error> {
+        if self.begun || self.head.is_some() || self.job.head_only {
+            return Ok(());
+        }
+        if self.job.range.is_some() {
+            return Err(Error::Exchange(ExchangeFailure::RangeNotHonoured));
+        }
+        self.kept = None;
+        self.begun = true;
+        self.wanted = true;
+        self.output.begin(0, Vec::new()).map_err(Error::Write)?;
+        self.progress.start(None, 0);
+        Ok(())
     }
 }
 
@@ -234,6 +295,16 @@ pub(super) fn head_text(head: &ResponseHead) -> Vec<u8> {
     }
     text.extend_from_slice(b"\r\n");
     text
+}
+
+/// A head as it is printed: safe to show where a person looks.
+pub(super) fn shown_head(head: &ResponseHead, to_terminal: bool) -> Vec<u8> {
+    let text = head_text(head);
+    if !to_terminal {
+        return text;
+    }
+    let lines = terminal::printable_lines(&text).map(|line| format!("{line}\n"));
+    lines.collect::<String>().into_bytes()
 }
 
 /// The digests of the whole file that the server named.

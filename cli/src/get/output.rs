@@ -1,7 +1,7 @@
-//! Where a body goes: a file that appears when it is whole, or stdout.
+//! Where a body goes: a file that appears when it is whole, or a stream.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 use proto::digest::Digests;
 use proto::intervals::Intervals;
 use sha2::{Digest, Sha256, Sha512};
+use socket::stop::Stop;
 
-use super::partial;
+use super::info::Info;
+use super::partial::Partial;
+use super::sink::Sink;
+use crate::exit::{Code, Failure};
 
 /// How much of a file is read at once to check it.
 const CHUNK: usize = 256 * 1024;
@@ -18,7 +22,7 @@ const CHUNK: usize = 256 * 1024;
 /// How many separate runs of bytes are remembered.
 const MAX_INTERVALS: usize = 65536;
 
-/// A body on its way to where the user wants it.
+/// A body on its way to where the user wants it. One for all attempts to fetch it.
 #[derive(Debug)]
 pub(super) struct Output {
     place: Place,
@@ -33,38 +37,30 @@ pub(super) struct Output {
 #[derive(Debug)]
 enum Place {
     /// `NAME.part`, to be renamed.
-    File { name: PathBuf, part: File },
-    /// Stdout in order, as the bytes come.
-    Stream(io::Stdout),
-    /// Stdout when it is whole, through a file without a name: bytes come in any order.
-    Spool(File),
+    File(Partial),
+    /// In order, as the bytes come.
+    Stream { sink: Sink, written: bool },
+    /// When it is whole, through a file without a name: bytes come in any order.
+    Spool { file: File, sink: Sink },
 }
 
 impl Output {
-    /// A file called `name`. With `go_on`, what `NAME.part` holds is kept.
-    pub(super) fn file(name: &Path, go_on: bool) -> io::Result<Self> {
-        let part = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(!go_on)
-            .open(partial::part_path(name))?;
-        Ok(Self::new(Place::File {
-            name: name.to_owned(),
-            part,
-        }))
+    /// A file called `name`. What `NAME.part` holds stays until the body begins.
+    pub(super) fn file(name: &Path) -> Result<Self, Failure> {
+        Partial::open(name).map(|part| Self::new(Place::File(part)))
     }
 
-    /// Stdout. `in_order` says that the bytes will come so.
-    pub(super) fn stdout(in_order: bool) -> io::Result<Self> {
-        Ok(Self::new(if in_order {
-            Place::Stream(io::stdout())
-        } else {
-            Place::Spool(tempfile::tempfile()?)
-        }))
+    /// A stream. `in_order` says that the bytes will come so.
+    pub(super) fn stream(sink: Sink, in_order: bool) -> Result<Self, Failure> {
+        if in_order {
+            let written = false;
+            return Ok(Self::new(Place::Stream { sink, written }));
+        }
+        let file = tempfile::tempfile().map_err(|error| spool_failure(&error))?;
+        Ok(Self::new(Place::Spool { file, sink }))
     }
 
-    fn new(place: Place) -> Self {
+    const fn new(place: Place) -> Self {
         Self {
             place,
             prefix: Vec::new(),
@@ -73,131 +69,300 @@ impl Output {
         }
     }
 
+    pub(super) fn is_terminal(&self) -> bool {
+        match &self.place {
+            Place::File(_) => false,
+            Place::Stream { sink, .. } | Place::Spool { sink, .. } => sink.is_terminal(),
+        }
+    }
+
+    /// What `NAME.part` holds, if it is of `target`.
+    pub(super) fn kept(&self, target: &str) -> Option<(Vec<Range<u64>>, Info)> {
+        self.part()?.kept(target)
+    }
+
+    fn part(&self) -> Option<&Partial> {
+        match &self.place {
+            Place::File(part) => Some(part),
+            Place::Stream { .. } | Place::Spool { .. } => None,
+        }
+    }
+
+    /// Whether the body may begin anew: no byte of it is gone.
+    pub(super) const fn may_begin_anew(&self) -> bool {
+        !matches!(self.place, Place::Stream { written: true, .. })
+    }
+
     /// The body begins, or begins anew. `first` is the offset of its first byte in the
-    /// representation, and `have` what of it is here already.
-    pub(super) fn start(
-        &mut self,
-        first: u64,
-        have: &[Range<u64>],
-        prefix: Vec<u8>,
-    ) -> io::Result<()> {
+    /// representation; nothing of what was written stays.
+    pub(super) fn begin(&mut self, first: u64, prefix: Vec<u8>) -> Result<(), Failure> {
+        self.have.clear();
         self.first = first;
+        if !self.may_begin_anew() {
+            let message = "the body begins anew, and some of it is written already";
+            return Err(Failure::new(Code::Write, message));
+        }
+        match &mut self.place {
+            Place::File(part) => {
+                part.empty()?;
+                let written = part.file().write_all_at(&prefix, 0);
+                written.map_err(|error| part.failure(&error))?;
+            }
+            Place::Spool { file, .. } => {
+                file.set_len(0)
+                    .and_then(|()| file.write_all_at(&prefix, 0))
+                    .map_err(|error| spool_failure(&error))?;
+            }
+            Place::Stream { sink, written } => {
+                *written = !prefix.is_empty();
+                sink.write(&prefix)?;
+            }
+        }
         self.prefix = prefix;
+        Ok(())
+    }
+
+    /// The body goes on: `have` of it is in `NAME.part` already, where it belongs.
+    pub(super) fn go_on(&mut self, have: &[Range<u64>]) -> Result<(), Failure> {
+        self.first = 0;
+        self.prefix.clear();
         self.have.clear();
         for part in have {
-            self.note(part.clone());
+            self.remember(part.clone());
         }
-        let length = self.have.end().saturating_sub(first);
-        match &mut self.place {
-            Place::File { part, .. } | Place::Spool(part) => {
-                part.set_len(self.prefix.len() as u64 + length)?;
-                part.write_all_at(&self.prefix, 0)
+        match self.part() {
+            Some(part) => {
+                let cut = part.file().set_len(self.have.end());
+                cut.map_err(|error| part.failure(&error))
             }
-            Place::Stream(stdout) => stdout.write_all(&self.prefix),
+            None => Ok(()),
         }
     }
 
     /// Puts bytes where they belong.
-    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), Failure> {
         let at = self.prefix.len() as u64 + (offset - self.first);
         match &mut self.place {
-            Place::File { part, .. } | Place::Spool(part) => part.write_all_at(data, at)?,
-            Place::Stream(stdout) => {
-                if offset == self.first && stdout.is_terminal() && data.contains(&0) {
-                    return Err(io::Error::other(
-                        "the body is binary and would garble the terminal: use -o FILE, or -o - \
-                         with a pipe",
-                    ));
-                }
-                stdout.write_all(data)?;
+            Place::File(part) => {
+                let written = part.file().write_all_at(data, at);
+                written.map_err(|error| part.failure(&error))?;
+            }
+            Place::Spool { file, sink } => {
+                sink.check(data)?;
+                let written = file.write_all_at(data, at);
+                written.map_err(|error| spool_failure(&error))?;
+            }
+            Place::Stream { sink, written } => {
+                *written = true;
+                sink.write(data)?;
             }
         }
-        self.note(offset..offset + data.len() as u64);
+        self.remember(offset..offset + data.len() as u64);
         Ok(())
     }
 
-    fn note(&mut self, range: Range<u64>) {
+    fn remember(&mut self, range: Range<u64>) {
         // With too many holes to remember, less of the file is kept should the transfer fail.
         let _ = self.have.insert(range, &mut Vec::new());
     }
 
     /// Whether the bytes at `offset` are these.
-    pub(super) fn agrees(&self, offset: u64, data: &[u8]) -> io::Result<bool> {
+    pub(super) fn agrees(&self, offset: u64, data: &[u8]) -> Result<bool, Failure> {
         let at = self.prefix.len() as u64 + (offset - self.first);
+        let mut stored = vec![0; data.len()];
         match &self.place {
-            Place::File { part, .. } | Place::Spool(part) => {
-                let mut stored = vec![0; data.len()];
-                part.read_exact_at(&mut stored, at)?;
-                Ok(stored == data)
+            Place::File(part) => {
+                let read = part.file().read_exact_at(&mut stored, at);
+                read.map_err(|error| part.failure(&error))?;
+            }
+            Place::Spool { file, .. } => {
+                let read = file.read_exact_at(&mut stored, at);
+                read.map_err(|error| spool_failure(&error))?;
             }
             // Nothing comes twice where bytes come in order.
-            Place::Stream(_) => Ok(true),
+            Place::Stream { .. } => return Ok(true),
         }
+        Ok(stored == data)
     }
 
     /// Whether what is here agrees with one of `digests`; `None` if there is none, or if the bytes
-    /// have gone to stdout already.
-    pub(super) fn check(&self, digests: &Digests) -> io::Result<Option<bool>> {
-        let (Place::File { part, .. } | Place::Spool(part)) = &self.place else {
-            return Ok(None);
-        };
+    /// are gone already.
+    pub(super) fn check(&self, digests: &Digests, stop: &Stop) -> Result<Option<bool>, Failure> {
         if let Some(wanted) = digests.sha256 {
-            return Ok(Some(self.hash::<Sha256>(part)? == wanted));
+            return Ok(self.hash::<Sha256>(stop)?.map(|hash| hash == wanted));
         }
         if let Some(wanted) = digests.sha512 {
-            return Ok(Some(self.hash::<Sha512>(part)? == wanted));
+            return Ok(self.hash::<Sha512>(stop)?.map(|hash| hash == wanted));
         }
         Ok(None)
     }
 
-    fn hash<D: Digest>(&self, mut file: &File) -> io::Result<Vec<u8>> {
-        file.seek(SeekFrom::Start(self.prefix.len() as u64))?;
+    fn hash<D: Digest>(&self, stop: &Stop) -> Result<Option<Vec<u8>>, Failure> {
+        let file = match &self.place {
+            Place::File(part) => part.file(),
+            Place::Spool { file, .. } => file,
+            Place::Stream { .. } => return Ok(None),
+        };
         let mut hasher = D::new();
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finalize().to_vec()),
-                length => hasher.update(&buffer[..length]),
+        read_chunks(file, self.prefix.len() as u64, stop, |chunk| {
+            hasher.update(chunk);
+            Ok(())
+        })?;
+        Ok(Some(hasher.finalize().to_vec()))
+    }
+
+    /// The body is whole: the file gets its name, the spool goes where it belongs.
+    pub(super) fn complete(&mut self, stop: &Stop) -> Result<Option<PathBuf>, Failure> {
+        match &mut self.place {
+            Place::File(part) => part.complete().map(Some),
+            Place::Stream { .. } => Ok(None),
+            Place::Spool { file, sink } => {
+                read_chunks(file, 0, stop, |chunk| sink.write(chunk)).map(|()| None)
             }
         }
     }
 
-    /// The body is whole: the file gets its name, the spool goes to stdout.
-    pub(super) fn complete(self) -> io::Result<Option<PathBuf>> {
-        match self.place {
-            Place::File { name, part } => {
-                drop(part);
-                std::fs::rename(partial::part_path(&name), &name)?;
-                partial::forget(&name);
-                Ok(Some(name))
-            }
-            Place::Stream(mut stdout) => stdout.flush().map(|()| None),
-            Place::Spool(mut file) => {
-                file.seek(SeekFrom::Start(0))?;
-                let mut stdout = io::stdout();
-                io::copy(&mut file, &mut stdout)?;
-                stdout.flush().map(|()| None)
-            }
+    /// Notes beside `NAME.part` what it is a part of; without `info`, that it is of no use.
+    pub(super) fn note(&self, info: Option<&Info>) -> Result<(), Failure> {
+        match (self.part(), info) {
+            (Some(part), Some(info)) => part.note(info),
+            (Some(part), None) => part.forget(),
+            (None, _) => Ok(()),
         }
     }
 
-    /// The body will not be whole. What is here of the representation, if it lies where it
-    /// belongs in a file.
-    pub(super) fn keep(self) -> Vec<Range<u64>> {
-        if !matches!(self.place, Place::File { .. }) || self.first > 0 || !self.prefix.is_empty() {
+    /// What is here of the representation, if it lies where it belongs in a file.
+    pub(super) fn lying(&self) -> Vec<Range<u64>> {
+        if self.part().is_none() || self.first > 0 || !self.prefix.is_empty() {
             return Vec::new();
         }
         self.have.iter().collect()
     }
 
     /// What came is of no use: nothing is left of it.
-    pub(super) fn discard(self) -> io::Result<()> {
-        match self.place {
-            Place::File { name, .. } => {
-                partial::forget(&name);
-                std::fs::remove_file(partial::part_path(&name))
-            }
-            Place::Stream(_) | Place::Spool(_) => Ok(()),
+    pub(super) fn discard(&mut self) -> Result<(), Failure> {
+        self.have.clear();
+        match self.part() {
+            Some(part) => part.empty(),
+            None => Ok(()),
         }
+    }
+}
+
+/// Hands out what a file holds from `start` on, unless the user does not want it any more.
+fn read_chunks(
+    mut file: &File,
+    start: u64,
+    stop: &Stop,
+    mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let cannot_read =
+        |error: io::Error| Failure::new(Code::Write, format_args!("cannot read it again: {error}"));
+    file.seek(SeekFrom::Start(start)).map_err(cannot_read)?;
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        if stop.is_stopped() {
+            return Err(Failure::new(Code::Interrupted, "interrupted"));
+        }
+        match file.read(&mut buffer).map_err(cannot_read)? {
+            0 => return Ok(()),
+            length => take(&buffer[..length])?,
+        }
+    }
+}
+
+fn spool_failure(error: &io::Error) -> Failure {
+    Failure::new(
+        Code::Write,
+        format_args!("cannot use a temporary file: {error}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use socket::stop::Shutdown;
+
+    use super::*;
+    use crate::get::info::Have;
+
+    fn stop() -> Stop {
+        Shutdown::new().unwrap().graceful
+    }
+
+    #[test]
+    fn a_file_appears_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("x");
+        let mut output = Output::file(&name).unwrap();
+        output.begin(0, Vec::new()).unwrap();
+        output.write(2, b"cd").unwrap();
+        output.write(0, b"ab").unwrap();
+        assert!(!name.exists());
+        assert!(output.agrees(1, b"bc").unwrap() && !output.agrees(0, b"x").unwrap());
+        assert_eq!(output.complete(&stop()).unwrap().as_ref(), Some(&name));
+        drop(output);
+        assert_eq!(fs::read(&name).unwrap(), b"abcd");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_noted_never_outlives_the_bytes_it_speaks_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("x");
+        let mut output = Output::file(&name).unwrap();
+        output.begin(0, Vec::new()).unwrap();
+        output.write(0, b"abcd").unwrap();
+        let info = Info {
+            target: "h:1/x".to_owned(),
+            validator: b"\"v\"".to_vec(),
+            complete: 9,
+            have: Have::All,
+        };
+        output.note(Some(&info)).unwrap();
+        drop(output);
+        // Another download of a part of it is killed.
+        let mut output = Output::file(&name).unwrap();
+        assert!(output.kept("h:1/x").is_some());
+        output.begin(5, Vec::new()).unwrap();
+        output.write(5, b"fg").unwrap();
+        assert_eq!(output.lying(), []);
+        drop(output);
+        assert_eq!(Output::file(&name).unwrap().kept("h:1/x"), None);
+    }
+
+    #[test]
+    fn a_stream_that_has_begun_does_not_begin_anew() {
+        let sink = Sink::open(Path::new("/dev/null"), &stop()).unwrap();
+        let mut output = Output::stream(sink, true).unwrap();
+        output.begin(0, Vec::new()).unwrap();
+        assert!(output.may_begin_anew() && output.begin(0, Vec::new()).is_ok());
+        output.write(0, b"x").unwrap();
+        assert!(!output.may_begin_anew() && output.begin(0, Vec::new()).is_err());
+        let sink = Sink::open(Path::new("/dev/null"), &stop()).unwrap();
+        let mut output = Output::stream(sink, false).unwrap();
+        output.begin(0, Vec::new()).unwrap();
+        output.write(1, b"x").unwrap();
+        output.begin(0, Vec::new()).unwrap();
+        assert_eq!(output.complete(&stop()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_user_who_gives_up_does_not_wait_for_the_check() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::file(&folder.path().join("x")).unwrap();
+        output.begin(0, Vec::new()).unwrap();
+        let digests = Digests {
+            sha256: Some([0; 32]),
+            ..Digests::default()
+        };
+        assert_eq!(output.check(&digests, &stop()).unwrap(), Some(false));
+        let stop = stop();
+        stop.stop();
+        assert_eq!(
+            output.check(&digests, &stop).unwrap_err().code,
+            Code::Interrupted
+        );
     }
 }

@@ -2,123 +2,152 @@
 //! what is needed to go on.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use proto::date::HttpDate;
-use proto::etag::EntityTag;
-use proto::response::ResponseHead;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
-/// What tells whether a server still has the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Info {
-    /// What was asked for, as `host:port/path`.
-    pub(super) target: String,
-    /// A value for `If-Range`.
-    pub(super) validator: Vec<u8>,
-    /// The length of the whole.
-    pub(super) complete: u64,
-    pub(super) have: Have,
+use super::info::{Have, Info};
+use super::write_failure;
+use crate::exit::{Code, Failure};
+
+/// How often another program may take the file away while it is opened.
+const MAX_OPENINGS: u32 = 8;
+
+/// `NAME.part` and `NAME.part.info`, for this program alone.
+///
+/// The file is locked as long as this lives. Should it be empty then, nothing is left of it.
+#[derive(Debug)]
+pub(super) struct Partial {
+    name: PathBuf,
+    part: File,
+    /// Whether the file has its final name.
+    named: bool,
 }
 
-/// Which bytes of the whole are in `NAME.part`, where they belong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Have {
-    /// As many as it is long, from the first: it is written in order.
-    All,
-    /// These, ascending. It is written in any order, and this is noted when writing ends; until
-    /// then none, should the program be killed.
-    Parts(Vec<Range<u64>>),
-}
-
-const FIRST_LINE: &str = "partial download, version 1";
-
-impl Info {
-    /// What `head` says that helps to go on later; `None` if it has no strong validator.
-    pub(super) fn of(
-        target: String,
-        head: &ResponseHead,
-        complete: u64,
-        have: Have,
-    ) -> Option<Self> {
-        Some(Self {
-            target,
-            validator: strong_validator(head)?,
-            complete,
-            have,
-        })
-    }
-
-    fn to_text(&self) -> Vec<u8> {
-        let mut text = format!(
-            "{FIRST_LINE}\ntarget: {}\nlength: {}\nvalidator: ",
-            self.target, self.complete
-        )
-        .into_bytes();
-        text.extend_from_slice(&self.validator);
-        text.extend_from_slice(b"\nhave: ");
-        match &self.have {
-            Have::All => text.extend_from_slice(b"all"),
-            Have::Parts(parts) => {
-                let parts: Vec<String> = parts
-                    .iter()
-                    .map(|part| format!("{}-{}", part.start, part.end))
-                    .collect();
-                text.extend_from_slice(parts.join(",").as_bytes());
+impl Partial {
+    /// Opens `NAME.part`, or makes it. What it holds stays, and so does what is noted about it.
+    pub(super) fn open(name: &Path) -> Result<Self, Failure> {
+        let path = part_path(name);
+        for _ in 0..MAX_OPENINGS {
+            let part = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .map_err(|error| write_failure(&path, &error))?;
+            let opened = part
+                .metadata()
+                .map_err(|error| write_failure(&path, &error))?;
+            if !opened.is_file() {
+                let message = format_args!("{} is not a file", path.display());
+                return Err(Failure::new(Code::Write, message));
+            }
+            // Any other error comes from a file system that has no locks: then without.
+            if flock(&part, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+                let message = format_args!("another download writes {}", path.display());
+                return Err(Failure::new(Code::Write, message));
+            }
+            // Until it was locked, another download may have renamed it to NAME.
+            let same =
+                |named: fs::Metadata| (named.dev(), named.ino()) == (opened.dev(), opened.ino());
+            if fs::metadata(&path).is_ok_and(same) {
+                return Ok(Self {
+                    name: name.to_owned(),
+                    part,
+                    named: false,
+                });
             }
         }
-        text.push(b'\n');
-        text
+        let message = format_args!("other programs keep replacing {}", path.display());
+        Err(Failure::new(Code::Write, message))
     }
 
-    fn parse(text: &[u8]) -> Option<Self> {
-        let mut lines = text.split(|&byte| byte == b'\n');
-        if lines.next()? != FIRST_LINE.as_bytes() {
-            return None;
+    pub(super) const fn file(&self) -> &File {
+        &self.part
+    }
+
+    /// Where the file is.
+    pub(super) fn path(&self) -> PathBuf {
+        part_path(&self.name)
+    }
+
+    /// What is there to go on with: which bytes of the file, and what they are of.
+    pub(super) fn kept(&self, target: &str) -> Option<(Vec<Range<u64>>, Info)> {
+        let info = Info::parse(&fs::read(info_path(&self.name)).ok()?)?;
+        let length = self.part.metadata().ok()?.len();
+        let mut have = match &info.have {
+            Have::All => vec![Range {
+                start: 0,
+                end: length,
+            }],
+            Have::Parts(parts) => parts.clone(),
+        };
+        // Never more than there is, whoever wrote the two files.
+        for part in &mut have {
+            part.end = part.end.min(length).min(info.complete);
         }
-        let target = lines.next()?.strip_prefix(b"target: ")?;
-        let length = lines.next()?.strip_prefix(b"length: ")?;
-        let validator = lines.next()?.strip_prefix(b"validator: ")?;
-        let have = lines.next()?.strip_prefix(b"have: ")?;
-        Some(Self {
-            have: parse_have(std::str::from_utf8(have).ok()?)?,
-            target: std::str::from_utf8(target).ok()?.to_owned(),
-            validator: validator.to_vec(),
-            complete: std::str::from_utf8(length).ok()?.parse().ok()?,
-        })
+        have.retain(|part| part.start < part.end);
+        (info.target == target && length <= info.complete && !have.is_empty())
+            .then_some((have, info))
+    }
+
+    /// Empties the file. What was noted about it is forgotten first, so that it never speaks of
+    /// bytes that are not those it means.
+    pub(super) fn empty(&self) -> Result<(), Failure> {
+        self.forget()?;
+        self.part.set_len(0).map_err(|error| self.failure(&error))
+    }
+
+    /// Notes what the file is a part of.
+    pub(super) fn note(&self, info: &Info) -> Result<(), Failure> {
+        let path = info_path(&self.name);
+        fs::write(&path, info.to_text()).map_err(|error| write_failure(&path, &error))
+    }
+
+    /// Forgets what the file is a part of.
+    pub(super) fn forget(&self) -> Result<(), Failure> {
+        let path = info_path(&self.name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(write_failure(&path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the file its final name.
+    pub(super) fn complete(&mut self) -> Result<PathBuf, Failure> {
+        fs::rename(self.path(), &self.name).map_err(|error| write_failure(&self.name, &error))?;
+        self.named = true;
+        // Without the file it speaks of it means nothing.
+        let _ = self.forget();
+        Ok(self.name.clone())
+    }
+
+    /// What it means that the file cannot be written.
+    pub(super) fn failure(&self, error: &io::Error) -> Failure {
+        write_failure(&self.path(), error)
     }
 }
 
-fn parse_have(text: &str) -> Option<Have> {
-    if text == "all" {
-        return Some(Have::All);
+impl Drop for Partial {
+    fn drop(&mut self) {
+        let is_empty = |part: &File| part.metadata().is_ok_and(|part| part.len() == 0);
+        if !self.named && is_empty(&self.part) {
+            // Should they stay, the next download finds them of no use.
+            let _ = self.forget();
+            let _ = fs::remove_file(self.path());
+        }
     }
-    let part = |text: &str| {
-        let (start, end) = text.split_once('-')?;
-        Some(start.parse().ok()?..end.parse().ok()?)
-    };
-    let parts = text.split(',').filter(|text| !text.is_empty()).map(part);
-    parts.collect::<Option<_>>().map(Have::Parts)
 }
 
-/// A validator that may stand in `If-Range` (RFC 9110 §13.1.5): the strong tag, or, if there is no
-/// tag at all, a date that lay a second or more in the past (§8.8.2.2).
-fn strong_validator(head: &ResponseHead) -> Option<Vec<u8>> {
-    if head.fields.contains("ETag") {
-        let tag = EntityTag::parse(head.fields.single("ETag")?)?;
-        return (!tag.is_weak()).then(|| tag.to_bytes());
-    }
-    // The dates are compared with each other only, so it does not matter what year it is.
-    let date = |name| HttpDate::parse(head.fields.single(name)?, HttpDate::from_unix(0));
-    let modified = date("Last-Modified")?;
-    let sent = date("Date")?;
-    (modified.unix() < sent.unix()).then(|| modified.to_string().into_bytes())
-}
-
-/// `NAME.part` for `NAME`.
-pub(super) fn part_path(name: &Path) -> PathBuf {
+fn part_path(name: &Path) -> PathBuf {
     with_suffix(name, ".part")
 }
 
@@ -132,105 +161,79 @@ fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// What is there to go on with: which bytes of `NAME.part`, and what they are of.
-pub(super) fn find(name: &Path, target: &str) -> Option<(Vec<Range<u64>>, Info)> {
-    let info = Info::parse(&fs::read(info_path(name)).ok()?)?;
-    let length = fs::metadata(part_path(name)).ok()?.len();
-    let mut have = match &info.have {
-        Have::All => vec![Range {
-            start: 0,
-            end: length,
-        }],
-        Have::Parts(parts) => parts.clone(),
-    };
-    // Never more than there is, whoever wrote the two files.
-    for part in &mut have {
-        part.end = part.end.min(length).min(info.complete);
-    }
-    have.retain(|part| part.start < part.end);
-    (info.target == target && length <= info.complete && !have.is_empty()).then_some((have, info))
-}
-
-/// Writes down what `NAME.part` is a part of.
-pub(super) fn write(name: &Path, info: &Info) -> io::Result<()> {
-    fs::write(info_path(name), info.to_text())
-}
-
-/// Forgets what `NAME.part` is a part of.
-pub(super) fn forget(name: &Path) {
-    // It may not be there; and if it cannot be removed, the worst is a resume that is refused.
-    let _ = fs::remove_file(info_path(name));
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use proto::response::Limits;
-
     use super::*;
 
-    fn head(fields: &str) -> ResponseHead {
-        let text = format!("HTTP/1.0 200 OK\r\n{fields}\r\n");
-        ResponseHead::parse(&mut Bytes::from(text), &Limits::default()).unwrap()
-    }
-
-    #[test]
-    fn what_is_written_down_is_read_again() {
-        let info = Info {
-            target: "localhost:8080/größe.txt".to_owned(),
-            validator: b"\"a\xFFb\"".to_vec(),
-            complete: 10,
-            have: Have::All,
-        };
-        assert_eq!(Info::parse(&info.to_text()).as_ref(), Some(&info));
-        for parts in [vec![], vec![0..3, 5..9]] {
-            let info = Info {
-                have: Have::Parts(parts),
-                ..info.clone()
-            };
-            assert_eq!(Info::parse(&info.to_text()), Some(info));
+    fn info(have: Have) -> Info {
+        Info {
+            target: "h:1/x".to_owned(),
+            validator: b"\"v\"".to_vec(),
+            complete: 100,
+            have,
         }
-        assert_eq!(Info::parse(b"something else"), None);
-        assert_eq!(Info::parse(b""), None);
     }
 
     #[test]
     fn no_more_is_gone_on_with_than_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("x");
-        let info = |have| Info {
-            target: "h:1/x".to_owned(),
-            validator: b"\"v\"".to_vec(),
-            complete: 100,
-            have,
-        };
         fs::write(part_path(&name), [0; 50]).unwrap();
-        write(&name, &info(Have::Parts(vec![0..10, 40..60, 70..80]))).unwrap();
-        let (have, _) = find(&name, "h:1/x").unwrap();
+        let part = Partial::open(&name).unwrap();
+        part.note(&info(Have::Parts(vec![0..10, 40..60, 70..80])))
+            .unwrap();
+        let (have, _) = part.kept("h:1/x").unwrap();
         assert_eq!(have, [0..10, 40..50]);
-        assert_eq!(find(&name, "h:2/x"), None);
-        write(&name, &info(Have::Parts(Vec::new()))).unwrap();
-        assert_eq!(find(&name, "h:1/x"), None);
-        write(&name, &info(Have::All)).unwrap();
-        assert_eq!(
-            find(&name, "h:1/x").unwrap().0,
-            [Range { start: 0, end: 50 }]
-        );
-        fs::write(part_path(&name), [0; 101]).unwrap();
-        assert_eq!(find(&name, "h:1/x"), None);
+        assert_eq!(part.kept("h:2/x"), None);
+        part.note(&info(Have::Parts(Vec::new()))).unwrap();
+        assert_eq!(part.kept("h:1/x"), None);
+        part.note(&info(Have::All)).unwrap();
+        assert_eq!(part.kept("h:1/x").unwrap().0, [Range { start: 0, end: 50 }]);
+        part.file().set_len(101).unwrap();
+        assert_eq!(part.kept("h:1/x"), None);
     }
 
     #[test]
-    fn hg8_only_a_strong_validator_lets_a_download_go_on() {
-        let strong = |fields: &str| strong_validator(&head(fields));
-        assert_eq!(strong("ETag: \"x\"\r\n"), Some(b"\"x\"".to_vec()));
-        assert_eq!(strong("ETag: W/\"x\"\r\n"), None);
-        let modified = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
-        let later = format!("{modified}Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
-        let same = format!("{modified}Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
-        assert!(strong(&later).is_some());
-        assert_eq!(strong(&same), None);
-        assert_eq!(strong(modified), None);
-        assert_eq!(strong(&format!("{later}ETag: W/\"x\"\r\n")), None);
+    fn only_one_download_writes_a_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("x");
+        fs::write(part_path(&name), "kept").unwrap();
+        let mut first = Partial::open(&name).unwrap();
+        let failure = Partial::open(&name).unwrap_err();
+        assert_eq!(failure.code, Code::Write);
+        assert!(failure.to_string().starts_with("another download writes "));
+        assert_eq!(fs::read(part_path(&name)).unwrap(), b"kept");
+        first.complete().unwrap();
+        // The next one never gets at the file that has its name.
+        let second = Partial::open(&name).unwrap();
+        second.empty().unwrap();
+        drop(second);
+        assert_eq!(fs::read(&name).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn an_emptied_part_takes_what_was_noted_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("x");
+        fs::write(part_path(&name), [0; 50]).unwrap();
+        let part = Partial::open(&name).unwrap();
+        part.note(&info(Have::All)).unwrap();
+        drop(part);
+        let part = Partial::open(&name).unwrap();
+        assert!(part.kept("h:1/x").is_some());
+        part.empty().unwrap();
+        assert!(!info_path(&name).exists());
+        drop(part);
+        assert!(!part_path(&name).exists());
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = Partial::open(&folder.path().join("no/x")).unwrap_err();
+        let message = failure.to_string();
+        assert!(message.starts_with("cannot write ") && message.contains("/no/x.part: "));
+        fs::create_dir(folder.path().join("y.part")).unwrap();
+        assert!(Partial::open(&folder.path().join("y")).is_err());
     }
 }
