@@ -57,6 +57,9 @@ pub(super) struct Download<'a> {
     error: Option<Error>,
     result: Option<Result<Done, ExchangeFailure>>,
     transferred: u64,
+    /// Bytes of the body that are not written yet, and where they belong.
+    batch: Vec<u8>,
+    batch_offset: u64,
     deadline: Option<Instant>,
     progress: Progress,
 }
@@ -80,6 +83,8 @@ impl<'a> Download<'a> {
             error: None,
             result: None,
             transferred: 0,
+            batch: Vec::new(),
+            batch_offset: 0,
             deadline,
             progress: Progress::new(&job.target.to_string(), job.shows_progress()),
         }
@@ -112,9 +117,16 @@ impl<'a> Download<'a> {
                 self.error = self.on_event(event).err();
             }
         }
+        if self.error.is_none() {
+            self.error = self.write_batch().err();
+        }
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), Error> {
+        if !matches!(event, Event::Body { .. }) {
+            // What follows may need what came before it to be where it belongs.
+            self.write_batch()?;
+        }
         match event {
             Event::Requested {
                 message, repeat, ..
@@ -132,7 +144,7 @@ impl<'a> Download<'a> {
                 self.transferred += data.len() as u64;
                 if self.wanted {
                     self.progress.add(data.len() as u64);
-                    self.output.write(offset, &data).map_err(Error::Write)?;
+                    self.batch(offset, &data)?;
                 }
             }
             Event::Repeated { offset, data } => {
@@ -257,16 +269,53 @@ impl<'a> Download<'a> {
     }
 }
 
+/// How many bytes that lie one behind the other are written at once: blocks are as small as the
+/// path's packets, and each write is a system call.
+const BATCH: usize = 64 * 1024;
+
+impl Download<'_> {
+    /// Takes bytes to be written together with those that follow them, in one turn of the driver.
+    fn batch(&mut self, offset: u64, data: &[u8]) -> Result<(), Error> {
+        let follows = offset == self.batch_offset + self.batch.len() as u64;
+        if !follows || self.batch.len() >= BATCH {
+            self.write_batch()?;
+        }
+        if self.batch.is_empty() {
+            self.batch_offset = offset;
+        }
+        self.batch.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn write_batch(&mut self) -> Result<(), Error> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let written = self.output.write(self.batch_offset, &self.batch);
+        self.batch.clear();
+        written.map_err(Error::Write)
+    }
+
+    fn note_error(&mut self, now: Instant, machine: &mut Exchange, result: Result<(), Error>) {
+        if let Err(error) = result {
+            self.error = Some(error);
+            machine.handle_command(now, (), Command::Cancel);
+        }
+    }
+}
+
 impl Application<Exchange> for Download<'_> {
     fn run(&mut self, now: Instant, machine: &mut Exchange) -> Option<Instant> {
         while let Some(((), event)) = machine.poll_event() {
             if self.error.is_some() {
                 continue;
             }
-            if let Err(error) = self.on_event(event) {
-                self.error = Some(error);
-                machine.handle_command(now, (), Command::Cancel);
-            }
+            let result = self.on_event(event);
+            self.note_error(now, machine, result);
+        }
+        if self.error.is_none() {
+            let result = self.write_batch();
+            self.note_error(now, machine, result);
         }
         let due = self.deadline.filter(|_| self.result.is_none())?;
         if due <= now {
