@@ -117,7 +117,9 @@ fn no_source_asks_for_unstable_features() {
             } else if name.ends_with(".rs") {
                 read += 1;
                 let text = std::fs::read_to_string(&path).unwrap();
-                let asks = text.lines().any(|line| line.trim_start().starts_with("#![feature"));
+                let asks = text
+                    .lines()
+                    .any(|line| line.trim_start().starts_with("#![feature"));
                 assert!(!asks, "{} asks for an unstable feature", path.display());
             }
         }

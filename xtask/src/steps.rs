@@ -114,10 +114,7 @@ fn require_component(program: &str, component: &str) -> Result<()> {
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    let status = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
