@@ -113,6 +113,20 @@ fn require_component(program: &str, component: &str) -> Result<()> {
     .into())
 }
 
+/// Adds a cargo subcommand that is missing.
+fn require_cargo_tool(name: &str) -> Result<()> {
+    if packages::find_program(name).is_some() {
+        return Ok(());
+    }
+    println!("installing {name}");
+    let install = ["install", "--locked", "--quiet", name];
+    if build::cargo().args(install).status()?.success() {
+        Ok(())
+    } else {
+        Err(format!("cannot install {name}").into())
+    }
+}
+
 fn succeeds(command: &mut Command) -> bool {
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
@@ -201,9 +215,7 @@ impl TestCount {
 }
 
 fn deny() -> Result<Verdict> {
-    if packages::find_program("cargo-deny").is_none() {
-        return Ok(Verdict::Skipped("cargo-deny is not installed".into()));
-    }
+    require_cargo_tool("cargo-deny")?;
     // Advisories need a download: see deny.toml.
     check(build::cargo().args(["deny", "check", "bans", "licenses", "sources"]))
 }
@@ -239,13 +251,7 @@ fn oldest_version() -> Result<String> {
 /// Builds each fuzz target and runs it for some seconds.
 fn fuzz() -> Result<Verdict> {
     packages::require(&[packages::FUZZ])?;
-    if packages::find_program("cargo-fuzz").is_none() {
-        println!("installing cargo-fuzz");
-        let install = ["install", "--locked", "--quiet", "cargo-fuzz"];
-        if !build::cargo().args(install).status()?.success() {
-            return Ok(Verdict::Failed("cannot install cargo-fuzz".into()));
-        }
-    }
+    require_cargo_tool("cargo-fuzz")?;
     let list = build::cargo().args(["fuzz", "list"]).output()?;
     if !list.status.success() {
         return Ok(Verdict::Failed(
