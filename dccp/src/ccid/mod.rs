@@ -1,0 +1,167 @@
+//! Congestion control (RFC 4340 §10): one trait for each half of a half-connection.
+//!
+//! A new congestion control is a file that implements [`Sender`] and [`Receiver`], and a line in
+//! [`sender`] and [`receiver`].
+//!
+//! What all of them need is done outside: `connection::sent` remembers what was sent, reads Ack
+//! Vectors and finds losses; `connection::received` remembers what came and writes Ack Vectors.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::Seq;
+use crate::packet::{OptionWriter, Options};
+
+/// Congestion control ids (RFC 4340 §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ccid(pub u8);
+
+impl Ccid {
+    /// TCP-like, RFC 4341.
+    pub const CCID2: Self = Self(2);
+    /// TCP-friendly rate control, RFC 4342.
+    pub const CCID3: Self = Self(3);
+}
+
+/// Whether a data packet may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// So many may, now. At least 1.
+    Now(usize),
+    /// Not before this time.
+    At(Instant),
+    /// Not before an acknowledgement or a timeout.
+    Wait,
+}
+
+/// What one packet of the peer told about packets that we sent. Numbers of packets count data
+/// packets only, each once over the connection's life.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledgment<'a> {
+    /// The acknowledgement number: the greatest of ours that the peer has received.
+    pub ackno: Seq,
+    /// Newly reported as received.
+    pub received: u64,
+    /// Their bytes of application data.
+    pub received_bytes: u64,
+    /// Newly reported as received with an ECN mark, not among [`Self::received`].
+    pub marked: u64,
+    /// Newly inferred to be lost.
+    pub lost: u64,
+    /// The latest number among the newly lost or marked ones: events whose packets were all sent
+    /// before the last event was detected are that event (DD5).
+    pub latest_loss: Option<Seq>,
+    /// How many data packets are in the network after this: neither acknowledged nor lost.
+    pub in_flight: u64,
+    /// Whether the window was full, or a send refused, since the last acknowledgement: if not,
+    /// the application limits the rate and the window is not to grow (DD7).
+    pub limited: bool,
+    /// The time from sending `ackno` to this packet, less the peer's Elapsed Time; `None` when
+    /// `ackno` is not newly acknowledged or not remembered.
+    pub rtt: Option<Duration>,
+    /// Whether acknowledgements of the peer were lost or marked before this one: holes in its
+    /// sequence numbers (for the Ack Ratio, RFC 4341 §6.1.2).
+    pub acks_lost: u64,
+    /// Newly reported Data Dropped, by drop code 0 to 7.
+    pub dropped: [u64; 8],
+    /// Whether the packet had a Slow Receiver option.
+    pub slow_receiver: bool,
+    /// The packet's options, for those of the CCID (types 192 to 255).
+    pub options: Options<'a>,
+}
+
+/// A data packet as it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct SentData {
+    /// Its number.
+    pub seq: Seq,
+    /// Bytes of application data.
+    pub size: usize,
+    /// How many data packets are in the network, this one included.
+    pub in_flight: u64,
+}
+
+/// What a sender wants negotiated mid-connection; `None`: as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// The Ack Ratio (RFC 4340 §11.3).
+    pub ack_ratio: Option<u16>,
+    /// The Sequence Window in packets (RFC 4340 §7.5.2).
+    pub sequence_window: Option<u64>,
+}
+
+/// What a sender tells its user.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The congestion window in packets; 0 for rate-based control.
+    pub cwnd: u64,
+    /// The slow-start threshold in packets; `u64::MAX` before the first congestion event.
+    pub ssthresh: u64,
+    /// The allowed rate in bytes a second; 0 for window-based control.
+    pub rate: u64,
+    /// The loss event rate, 0 to 1; of CCID 3.
+    pub loss_event_rate: f64,
+    /// The smoothed round-trip time.
+    pub rtt: Option<Duration>,
+    /// Congestion events so far.
+    pub congestion_events: u64,
+    /// Timeouts so far.
+    pub timeouts: u64,
+}
+
+/// The half that sends data.
+pub trait Sender: fmt::Debug + Send {
+    /// Which it is.
+    fn ccid(&self) -> Ccid;
+    /// Whether data may be sent.
+    fn permit(&self, now: Instant, in_flight: u64) -> Permit;
+    /// Takes note of a data packet, and gives its CCVal.
+    fn on_sent(&mut self, now: Instant, sent: SentData) -> u8;
+    /// Takes note of what the peer acknowledged.
+    fn on_acknowledged(&mut self, now: Instant, what: &Acknowledgment<'_>);
+    /// Does what is due. `true`: nothing that is in the network counts any more (an RTO): the
+    /// caller forgets it.
+    fn handle_timeout(&mut self, now: Instant) -> bool;
+    /// When to call [`Self::handle_timeout`].
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// What it wants negotiated.
+    fn wishes(&self) -> Wishes;
+    /// For statistics.
+    fn report(&self) -> Report;
+}
+
+/// A packet that came, sequence-valid and with its options processed.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived {
+    /// Its number.
+    pub seq: Seq,
+    /// The header's CCVal.
+    pub ccval: u8,
+    /// Bytes of application data; `None` for a packet that carries none (NDP).
+    pub data: Option<usize>,
+    /// Whether it had a Congestion Experienced mark.
+    pub marked: bool,
+    /// The NDP Count it carried.
+    pub ndp_count: Option<u64>,
+    /// How long a round trip takes, as far as this end knows.
+    pub rtt: Option<Duration>,
+}
+
+/// The half that receives data and reports to its sender. Ack Vectors, Ack Ratio and the 200 ms
+/// of delayed acknowledgements are the connection's; this is what a CCID adds.
+pub trait Receiver: fmt::Debug + Send {
+    /// Which it is.
+    fn ccid(&self) -> Ccid;
+    /// Takes note of a packet; whether feedback is due at once.
+    fn on_arrived(&mut self, now: Instant, packet: &Arrived) -> bool;
+    /// Whether acknowledgements follow the Ack Ratio (CCID 2); otherwise only
+    /// [`Self::on_arrived`] asks for them (CCID 3).
+    fn uses_ack_ratio(&self) -> bool;
+    /// Appends the options of an acknowledgement that goes out now (on an Ack or DataAck with
+    /// number `ackno`).
+    fn write_feedback(&mut self, now: Instant, ackno: Seq, options: &mut OptionWriter);
+    /// When feedback is due without another packet.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// Does what is due; whether feedback is due at once.
+    fn handle_timeout(&mut self, now: Instant) -> bool;
+}
