@@ -37,6 +37,13 @@ pub trait Machine {
     /// Tells that the time [`Self::poll_timeout`] named has come. Harmless when it has not.
     fn handle_timeout(&mut self, now: Instant);
 
+    /// Tells that at least `messages` messages of the peer are known to be lost, and that they
+    /// would have come before the next one. Only a transport that numbers what it carries can
+    /// tell; what it does not tell may be lost all the same.
+    fn handle_missing(&mut self, now: Instant, messages: u64) {
+        let _ = (now, messages);
+    }
+
     /// Tells that the transport has ended: nothing can be sent or received any more.
     fn handle_closed(&mut self, now: Instant, why: CloseReason);
 
@@ -95,6 +102,8 @@ pub struct Datagram<P> {
     pub end_of_message: bool,
     /// `Some(n)`: the payload is a train of datagrams of `n` bytes each, the last may be shorter.
     pub segment_size: Option<NonZeroUsize>,
+    /// The ECN field of the IP header, where a socket can see it.
+    pub ecn: Ecn,
     /// The bytes.
     pub payload: Bytes,
 }
@@ -109,6 +118,7 @@ impl<P> Datagram<P> {
             ordered: true,
             end_of_message: true,
             segment_size: None,
+            ecn: Ecn::NotEct,
             payload,
         }
     }
@@ -131,6 +141,8 @@ pub struct Transmit<P> {
     pub more_follows: bool,
     /// `Some(n)`: the bytes are a train of datagrams of `n` bytes each, the last may be shorter.
     pub segment_size: Option<NonZeroUsize>,
+    /// The ECN field to send with, where a socket can set it.
+    pub ecn: Ecn,
 }
 
 impl<P> Transmit<P> {
@@ -143,8 +155,23 @@ impl<P> Transmit<P> {
             immediate_ack: false,
             more_follows: false,
             segment_size: None,
+            ecn: Ecn::NotEct,
         }
     }
+}
+
+/// The ECN field of the IP header (RFC 3168 §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ecn {
+    /// The transport does not use ECN.
+    #[default]
+    NotEct,
+    /// ECN-capable transport, codepoint 01.
+    Ect1,
+    /// ECN-capable transport, codepoint 10.
+    Ect0,
+    /// Congestion experienced.
+    Ce,
 }
 
 /// What the transport promises of the messages it carries.

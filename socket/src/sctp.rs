@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use socket2::{MsgHdr, Socket};
 use transport::{
-    CloseReason, Datagram, DatagramSocket, Finish, Listener, Received, SendError, Transmit,
+    CloseReason, Datagram, DatagramSocket, Ecn, Finish, Listener, Received, SendError, Transmit,
 };
 
 use crate::address::{self, IPPROTO_SCTP};
@@ -380,6 +380,7 @@ impl DatagramSocket for SctpSocket {
             ordered: info.ordered,
             end_of_message: message.flags & libc::MSG_EOR != 0,
             segment_size: None,
+            ecn: Ecn::NotEct,
             payload: buffer.split().freeze(),
         }))
     }

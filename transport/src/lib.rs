@@ -21,7 +21,7 @@ pub use connection::{Application, Buffers, Connection, Turn};
 pub use gate::{Admission, Gate};
 pub use host::{Accept, Host};
 pub use proto::machine::{
-    CloseReason, Datagram, Delivery, Disposition, Machine, StreamId, Transmit,
+    CloseReason, Datagram, Delivery, Disposition, Ecn, Machine, StreamId, Transmit,
 };
 pub use pump::{Flow, Limits, Pump};
 pub use responder::{LogEntry, Responder, Site};
