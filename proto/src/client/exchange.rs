@@ -393,6 +393,9 @@ impl Machine for Exchange {
     }
 
     fn handle_rejected(&mut self, _now: Instant, limit: usize) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
         self.events
             .retain(|event| !matches!(event, Event::Requested { .. }));
         if self.polled_beside {
