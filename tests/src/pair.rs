@@ -584,7 +584,7 @@ trait Turning {
 
 impl<M, A> Turning for Connection<M, End, A>
 where
-    M: transport::Machine<Peer = ()>,
+    M: Machine<Peer = ()>,
     A: Application<M>,
 {
     fn turn(&mut self, now: Instant, buffers: &mut Buffers) -> Turn {
@@ -757,7 +757,7 @@ impl Run {
 
 fn connect<M, A>(machine: M, end: End, application: A) -> Box<dyn Turning>
 where
-    M: transport::Machine<Peer = ()> + 'static,
+    M: Machine<Peer = ()> + 'static,
     A: Application<M> + 'static,
 {
     Box::new(Connection::new(
