@@ -6,6 +6,8 @@ mod features;
 mod received;
 mod sent;
 
+pub(crate) use features::{EXPORT_LEN, Exported, Features};
+
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
