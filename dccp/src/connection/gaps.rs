@@ -45,12 +45,7 @@ pub(crate) enum Place {
 }
 
 impl Gaps {
-    /// The first packet came.
-    pub(crate) fn start(&mut self) {
-        self.recent = 1;
-    }
-
-    /// Takes note of packet `seq`, GSR having been `gsr`. `without_data`: how many of the
+    /// Takes note of packet `seq`, GSR having been `gsr`; of the first, GSR is its own number. `without_data`: how many of the
     /// numbers right before it are known to have carried no data; `None`: not known, then all
     /// of a hole count if `counts`. O(1) without holes.
     pub(crate) fn on_arrived(
@@ -84,8 +79,10 @@ impl Gaps {
                 }
                 self.recent |= bit;
             }
-            self.late += 1;
-            self.fill(seq);
+            if ahead < 0 {
+                self.late += 1;
+                self.fill(seq);
+            }
         }
         Place::New { lost: if self.open.is_empty() { 0 } else { self.take_lost() } }
     }
@@ -145,8 +142,7 @@ mod tests {
 
     /// Feeds numbers and gives what was lost after each; `None` for a duplicate.
     fn feed(gaps: &mut Gaps, numbers: &[u64]) -> Vec<Option<u64>> {
-        let mut gsr = Seq::new(0);
-        gaps.start();
+        let mut gsr = Seq::new(numbers[0]);
         numbers
             .iter()
             .map(|number| {
@@ -199,7 +195,7 @@ mod tests {
     #[test]
     fn ds11_numbers_known_to_have_had_no_data_do_not_count() {
         let mut gaps = Gaps::default();
-        gaps.start();
+        gaps.on_arrived(Seq::new(0), Seq::new(0), true, None);
         gaps.on_arrived(Seq::new(0), Seq::new(4), true, Some(2));
         gaps.on_arrived(Seq::new(4), Seq::new(5), true, Some(0));
         let place = gaps.on_arrived(Seq::new(5), Seq::new(6), true, Some(0));
