@@ -37,6 +37,8 @@ pub(super) struct AckDebt {
     newest_at: Option<Instant>,
     /// A Timestamp to echo, and when it came.
     echo: Option<(u32, Instant)>,
+    /// When an acknowledgement went out last.
+    sent_at: Option<Instant>,
     /// Data packets sent since the last that had an acknowledgement number.
     unacknowledging: u64,
 }
@@ -90,11 +92,17 @@ impl AckDebt {
     }
 
     /// A packet went out that acknowledges everything.
-    pub(super) const fn on_ack_sent(&mut self) {
+    pub(super) const fn on_ack_sent(&mut self, now: Instant) {
+        self.sent_at = Some(now);
         self.due = Due::No;
         self.data = 0;
         self.others = 0;
         self.unacknowledging = 0;
+    }
+
+    /// When an acknowledgement went out last.
+    pub(super) const fn sent_at(&self) -> Option<Instant> {
+        self.sent_at
     }
 
     /// Whether the peer, which sends only acknowledgements, is to be told once more that they
@@ -136,7 +144,8 @@ impl Connection {
             self.debt.owe_now();
         } else if self.debt.due == Due::No {
             self.debt.due = Due::Later;
-            self.timers.set(Timer::DelayedAck, now + cx.config.ack_delay);
+            self.timers
+                .set(Timer::DelayedAck, now + cx.config.ack_delay);
         }
     }
 
@@ -167,9 +176,11 @@ impl Connection {
                 DccpOption::AckVector(vector) => Some(vector),
                 _ => None,
             });
-            self.sent.on_acknowledged(now, ack, vectors, dropped, p.said.elapsed, ignore)
+            self.sent
+                .on_acknowledged(now, ack, vectors, dropped, p.said.elapsed, ignore)
         } else {
-            self.sent.on_acknowledged_all(now, ack, dropped, p.said.elapsed, ignore)
+            self.sent
+                .on_acknowledged_all(now, ack, dropped, p.said.elapsed, ignore)
         };
         if let Some(sample) = settled.rtt {
             self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
@@ -197,6 +208,7 @@ impl Connection {
         );
         self.limited = false;
         self.allowance = 0;
+        self.ack_interval = self.sender.data_ack_interval();
         self.ask_for_wishes();
         if settled.received + settled.marked + settled.lost > 0 {
             self.tail_syncs = 0;
@@ -209,7 +221,7 @@ impl Connection {
     }
 
     /// Negotiates what the congestion control wants to be in force.
-    fn ask_for_wishes(&mut self) {
+    pub(super) fn ask_for_wishes(&mut self) {
         let wishes = self.sender.wishes();
         if wishes == self.asked {
             return;

@@ -41,6 +41,15 @@ impl Connection {
         self.give_up(cx, now, CloseReason::Aborted);
     }
 
+    /// The network says that the packet `seq` of ours did not reach the peer: fatal in REQUEST
+    /// only.
+    pub(crate) fn on_unreachable(&mut self, cx: &mut Context, seq: Seq) {
+        let sent = seq.is_within(self.numbers.iss, self.numbers.gss);
+        if matches!(self.phase, Phase::Request(_)) && sent {
+            self.end(cx, CloseReason::Unreachable, false);
+        }
+    }
+
     /// Sends Reset code 2, "Aborted", and is over.
     pub(super) fn give_up(&mut self, cx: &mut Context, now: Instant, reason: CloseReason) {
         self.send_reset(cx, now, plain_reset(ResetCode::ABORTED));
@@ -87,7 +96,8 @@ impl Connection {
         ] {
             self.timers.stop(timer);
         }
-        self.outputs.retain(|output| !matches!(output, Output::Probe(_)));
+        self.outputs
+            .retain(|output| !matches!(output, Output::Probe(_)));
     }
 
     /// Makes a Reset that ends this connection; it goes out when the endpoint is polled.

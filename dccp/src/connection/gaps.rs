@@ -58,7 +58,9 @@ impl Gaps {
         let ahead = gsr.distance_to(seq);
         if ahead > 0 {
             let ahead = ahead.unsigned_abs();
-            let moved = u32::try_from(ahead).ok().and_then(|by| self.recent.checked_shl(by));
+            let moved = u32::try_from(ahead)
+                .ok()
+                .and_then(|by| self.recent.checked_shl(by));
             self.recent = moved.unwrap_or(0) | 1;
             let hole = ahead - 1;
             self.arrived += 1;
@@ -69,10 +71,17 @@ impl Gaps {
                     None => 0,
                 };
                 let first = gsr.plus(1);
-                self.open.push_back(Gap { first, length: hole, counted, since: self.arrived });
+                self.open.push_back(Gap {
+                    first,
+                    length: hole,
+                    counted,
+                    since: self.arrived,
+                });
             }
         } else {
-            let bit = u32::try_from(ahead.unsigned_abs()).ok().and_then(|by| 1u128.checked_shl(by));
+            let bit = u32::try_from(ahead.unsigned_abs())
+                .ok()
+                .and_then(|by| 1u128.checked_shl(by));
             if let Some(bit) = bit {
                 if self.recent & bit != 0 {
                     return Place::Duplicate;
@@ -84,7 +93,13 @@ impl Gaps {
                 self.fill(seq);
             }
         }
-        Place::New { lost: if self.open.is_empty() { 0 } else { self.take_lost() } }
+        Place::New {
+            lost: if self.open.is_empty() {
+                0
+            } else {
+                self.take_lost()
+            },
+        }
     }
 
     /// Packets that came behind later ones.
@@ -94,12 +109,18 @@ impl Gaps {
 
     fn fill(&mut self, seq: Seq) {
         let within = |gap: &Gap| seq.is_within(gap.first, gap.last());
-        let Some(index) = self.open.iter().position(within) else { return };
+        let Some(index) = self.open.iter().position(within) else {
+            return;
+        };
         let gap = self.open[index];
         let before = gap.first.distance_to(seq).unsigned_abs();
         let after = gap.length - before - 1;
         let counted = gap.counted.min(before + after);
-        let head = Gap { length: before, counted: counted.min(before), ..gap };
+        let head = Gap {
+            length: before,
+            counted: counted.min(before),
+            ..gap
+        };
         let tail = Gap {
             first: seq.plus(1),
             length: after,
@@ -167,7 +188,11 @@ mod tests {
     fn a_late_packet_fills_its_place_in_a_hole() {
         let mut gaps = Gaps::default();
         let told = feed(&mut gaps, &[1, 5, 3, 6, 7]);
-        assert_eq!(told, [Some(0), Some(0), Some(0), Some(0), Some(2)], "2 and 4 stay lost");
+        assert_eq!(
+            told,
+            [Some(0), Some(0), Some(0), Some(0), Some(2)],
+            "2 and 4 stay lost"
+        );
         let mut gaps = Gaps::default();
         assert_eq!(feed(&mut gaps, &[1, 3, 2, 4, 5, 6]), [Some(0); 6]);
         assert_eq!(gaps.late(), 1);
@@ -176,7 +201,10 @@ mod tests {
     #[test]
     fn a_duplicate_is_known_as_one() {
         let told = feed(&mut Gaps::default(), &[1, 2, 2, 1, 4, 3, 3, 4]);
-        assert_eq!(told, [Some(0), Some(0), None, None, Some(0), Some(0), None, None]);
+        assert_eq!(
+            told,
+            [Some(0), Some(0), None, None, Some(0), Some(0), None, None]
+        );
     }
 
     #[test]

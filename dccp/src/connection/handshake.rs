@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::{
-    AckDebt, Announced, Connection, Counts, Early, Ends, Features, Gaps, Mtu, Numbers, Output,
-    Phase, Received, Refusal, Repetition, Role, Sent, Settlement, Timer, Timers, Wish,
+    AckDebt, Announced, Connection, Counts, Drops, Early, Ends, Features, Gaps, Mtu, NonData,
+    Numbers, Output, Phase, Received, Refusal, Repetition, Role, Sent, Settlement, Timer, Timers,
+    Wish,
 };
 use crate::Seq;
 use crate::ccid::{self, Settings};
@@ -19,6 +20,9 @@ const FIRST_PART_OPEN_WAIT: Duration = Duration::from_millis(200);
 
 /// Packets sent that are remembered until they are settled.
 const REMEMBERED: usize = 1 << 18;
+
+/// Runs of packets received that are remembered until the peer knows of them.
+const RUNS: usize = 1024;
 
 impl Connection {
     /// A client's, in REQUEST: its Request waits to be polled.
@@ -49,10 +53,15 @@ impl Connection {
         isr: Seq,
     ) -> Self {
         let features = Features::new(&cx.config, true, iss, Some(isr));
-        let phase = Phase::Respond { since: now, answered: None, early: Early::None };
+        let phase = Phase::Respond {
+            since: now,
+            answered: None,
+            early: Early::None,
+        };
         let mut new = Self::new(cx, id, ends, Role::Server, phase, features, iss);
         new.set_initial(isr);
-        new.timers.set(Timer::Respond, now + cx.config.respond_timeout);
+        new.timers
+            .set(Timer::Respond, now + cx.config.respond_timeout);
         new
     }
 
@@ -77,7 +86,7 @@ impl Connection {
             announced: Announced::No,
             numbers: Numbers::new(iss),
             features,
-            received: Received::new(Seq::new(0)),
+            received: Received::new(Seq::new(0), RUNS),
             sent: Sent::new(iss, REMEMBERED),
             sender,
             receiver,
@@ -85,7 +94,13 @@ impl Connection {
             outputs: VecDeque::new(),
             trains: VecDeque::new(),
             allowance: 0,
+            limited: false,
+            asked: ccid::Wishes::default(),
+            least_window: cx.config.sequence_window,
+            ack_interval: 1,
             debt: AckDebt::default(),
+            drops: Drops::default(),
+            ndp: NonData::default(),
             gaps: Gaps::default(),
             mtu: Mtu::new(&cx.config),
             cookies: Vec::new(),
@@ -104,7 +119,7 @@ impl Connection {
     /// The peer's first packet has number `isr`: sets ISR, GSR and with them SWL and SWH.
     pub(super) fn set_initial(&mut self, isr: Seq) {
         self.numbers.set_initial(isr);
-        self.received = Received::new(isr);
+        self.received = Received::new(isr, RUNS);
     }
 
     /// The client's part of the handshake is done (RFC 4340 §8.5 step 10).
@@ -124,7 +139,6 @@ impl Connection {
         self.timers.stop(Timer::PartOpen);
         let before = std::mem::replace(&mut self.phase, Phase::Open);
         self.cookies = Vec::new();
-        self.features.on_open();
         if let Phase::Respond { early, .. } = before {
             self.begin_congestion_control();
             self.announce(cx);
@@ -137,8 +151,20 @@ impl Connection {
 
     fn announce(&mut self, cx: &mut Context) {
         self.announced = Announced::Yes;
-        let Ends { path, remote_port: port, service, .. } = self.ends;
-        self.tell(cx, Event::Connected { path, port, service });
+        let Ends {
+            path,
+            remote_port: port,
+            service,
+            ..
+        } = self.ends;
+        self.tell(
+            cx,
+            Event::Connected {
+                path,
+                port,
+                service,
+            },
+        );
     }
 
     /// Starts the congestion controls that were agreed on.
@@ -151,6 +177,7 @@ impl Connection {
         let (here, there) = (self.features.here().ccid, self.features.there().ccid);
         (self.sender, self.receiver) = halves(&settings, here, there);
         self.allowance = 0;
+        self.ack_interval = self.sender.data_ack_interval();
     }
 }
 
@@ -164,5 +191,8 @@ fn halves(
     let two = ccid::Ccid::CCID2;
     let sender = ccid::sender(here, settings).or_else(|| ccid::sender(two, settings));
     let receiver = ccid::receiver(there, settings).or_else(|| ccid::receiver(two, settings));
-    (sender.expect("CCID 2 is supported"), receiver.expect("CCID 2 is supported"))
+    (
+        sender.expect("CCID 2 is supported"),
+        receiver.expect("CCID 2 is supported"),
+    )
 }

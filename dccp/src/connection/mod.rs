@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::ccid::{self, Receiver, Sender};
-use crate::endpoint::{ConnectionId, Context, Event, Path};
+use crate::endpoint::{Bucket, ConnectionId, Context, Event, Path};
 use crate::packet::Reset;
 use crate::{Seq, ServiceCode};
 
@@ -28,15 +28,16 @@ mod steps;
 mod timeout;
 mod timers;
 
-pub(crate) use features::{Features, Values};
+use features::Features;
 pub use state::State;
 
 use gaps::Gaps;
 use mtu::Mtu;
 use numbers::Numbers;
 use output::Output;
+use receive::Drops;
 use received::Received;
-use send::Train;
+use send::{NonData, Train};
 use sent::Sent;
 use state::{Early, Phase, Repetition};
 use timers::{Timer, Timers};
@@ -176,7 +177,17 @@ pub(crate) struct Connection {
     trains: VecDeque<Train>,
     /// Data packets that the sender allows without being asked again.
     allowance: usize,
+    /// Whether the sender's window was full since the last acknowledgement.
+    limited: bool,
+    /// What the sender's congestion control was last asked to have negotiated.
+    asked: ccid::Wishes,
+    /// The Sequence Window asked for in the handshake.
+    least_window: u64,
+    /// One in so many data packets is to acknowledge, at least.
+    ack_interval: u64,
     debt: AckDebt,
+    drops: Drops,
+    ndp: NonData,
     gaps: Gaps,
     mtu: Mtu,
     /// Init Cookies of the peer, to be sent in PARTOPEN (RFC 4340 §8.1.4).
@@ -191,7 +202,7 @@ pub(crate) struct Connection {
     /// Whether data was sent since the last [`Event::Settled`].
     unsettled: Settlement,
     /// Limits Syncs for sequence-invalid packets.
-    syncs: crate::endpoint::Bucket,
+    syncs: Bucket,
     /// Bytes and number of messages in the event queue.
     queued_bytes: usize,
     queued_messages: usize,
@@ -206,6 +217,11 @@ enum Settlement {
 }
 
 impl Connection {
+    /// Its name.
+    pub(crate) const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// Its phase, when it is over.
     pub(crate) const fn ended(&self) -> Option<(CloseReason, bool)> {
         match &self.phase {

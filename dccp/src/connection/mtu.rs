@@ -87,7 +87,9 @@ impl Mtu {
             self.search = Search::Rest;
             return None;
         }
-        let rung = LADDER.into_iter().find(|size| *size > self.current && *size < self.ceiling);
+        let rung = LADDER
+            .into_iter()
+            .find(|size| *size > self.current && *size < self.ceiling);
         let size = match self.search {
             // The largest first: on a loopback interface that is all.
             Search::Rest => self.ceiling,
@@ -99,7 +101,9 @@ impl Mtu {
 
     /// A SyncAck for `ack` came: whether it answers the probe.
     fn on_sync_ack(&mut self, ack: Seq) -> bool {
-        let Search::Sent { size, seq, .. } = self.search else { return false };
+        let Search::Sent { size, seq, .. } = self.search else {
+            return false;
+        };
         if ack != seq {
             return false;
         }
@@ -111,10 +115,15 @@ impl Mtu {
 
     /// A probe was not answered: whether it is to be sent again, with which size.
     fn on_probe_lost(&mut self) -> Option<usize> {
-        let Search::Sent { size, tries, .. } = self.search else { return None };
+        let Search::Sent { size, tries, .. } = self.search else {
+            return None;
+        };
         // The largest is a guess, and is tried once; a lost packet costs little there.
         if tries < TRIES && size < self.ceiling {
-            self.search = Search::Wanted { size, tries: tries + 1 };
+            self.search = Search::Wanted {
+                size,
+                tries: tries + 1,
+            };
             return Some(size);
         }
         self.ceiling = (size - 1).max(self.current);
@@ -149,8 +158,7 @@ impl Mtu {
 
     /// Whether large packets seem to get lost always; falls back to the base size then.
     fn falls_back(&mut self) -> bool {
-        let suspicious =
-            self.timeouts >= SUSPICIOUS_TIMEOUTS || self.losses >= SUSPICIOUS_LOSSES;
+        let suspicious = self.timeouts >= SUSPICIOUS_TIMEOUTS || self.losses >= SUSPICIOUS_LOSSES;
         if !suspicious || self.current <= self.base {
             return false;
         }
@@ -158,7 +166,10 @@ impl Mtu {
         self.current = self.base;
         self.timeouts = 0;
         self.losses = 0;
-        self.search = Search::Wanted { size: self.current, tries: 1 };
+        self.search = Search::Wanted {
+            size: self.current,
+            tries: 1,
+        };
         true
     }
 }
@@ -169,7 +180,11 @@ impl Connection {
         if !cx.config.probe_mtu || !matches!(self.phase, Phase::Open) {
             return;
         }
-        self.mtu.ceiling = cx.config.max_packet.min(cx.socket_limit).max(self.mtu.current);
+        self.mtu.ceiling = cx
+            .config
+            .max_packet
+            .min(cx.socket_limit)
+            .max(self.mtu.current);
         self.mtu.search = Search::Rest;
         self.continue_probing(cx, now);
     }
@@ -222,7 +237,9 @@ impl Connection {
     pub(crate) fn on_too_big(&mut self, cx: &Context, now: Instant, seq: Seq, limit: usize) {
         let in_flight = seq.is_within(self.numbers.gar, self.numbers.gss);
         let probed = match self.mtu.search {
-            Search::Sent { size, seq: probe, .. } => (probe == seq).then_some(size),
+            Search::Sent {
+                size, seq: probe, ..
+            } => (probe == seq).then_some(size),
             Search::Rest | Search::Wanted { .. } => None,
         };
         if !in_flight || limit >= probed.unwrap_or(self.mtu.current) {

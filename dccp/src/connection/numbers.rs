@@ -148,16 +148,27 @@ mod tests {
     fn ds1_the_windows_are_a_quarter_behind_and_three_quarters_ahead() {
         let old = numbers(1000, 500, 2000, 500);
         assert_eq!(valid_seqs(&old, 100, Low::Window), (976, 1075));
-        assert_eq!(valid_seqs(&old, 101, Low::Window), (976, 1076), "floor and ceiling");
+        assert_eq!(
+            valid_seqs(&old, 101, Low::Window),
+            (976, 1076),
+            "floor and ceiling"
+        );
         assert_eq!(valid_seqs(&old, 100, Low::Greatest), (1001, 1075));
         let young = numbers(1000, 3, 2000, 2);
-        assert_eq!(valid_seqs(&young, 100, Low::Window), (997, 1075), "not below ISR");
+        assert_eq!(
+            valid_seqs(&young, 100, Low::Window),
+            (997, 1075),
+            "not below ISR"
+        );
         assert!(old.is_ack_valid(Seq::new(2000), 100, Low::Window));
         assert!(old.is_ack_valid(Seq::new(1901), 100, Low::Window));
         assert!(!old.is_ack_valid(Seq::new(1900), 100, Low::Window));
         assert!(!old.is_ack_valid(Seq::new(2001), 100, Low::Window));
         assert!(young.is_ack_valid(Seq::new(1999), 100, Low::Window));
-        assert!(!young.is_ack_valid(Seq::new(1998), 100, Low::Window), "not below ISS");
+        assert!(
+            !young.is_ack_valid(Seq::new(1998), 100, Low::Window),
+            "not below ISS"
+        );
     }
 
     #[test]

@@ -34,11 +34,6 @@ impl Connection {
         now: Instant,
         p: &mut Incoming<'_>,
     ) -> ControlFlow<()> {
-        // Rather than to forget which packets came, they are not processed (RFC 4340
-        // Appendix A.1).
-        if self.received.is_full() {
-            return Break(());
-        }
         if !p.packet.options.is_empty() {
             match self.read_options(now, p) {
                 Ok(said) => p.said = said,
@@ -62,17 +57,23 @@ impl Connection {
         for bound in p.packet.options.on(p.packet_type()) {
             let Bound { option, mandatory } = bound?;
             match option {
-                DccpOption::Change { side, feature, value } => {
+                DccpOption::Change {
+                    side,
+                    feature,
+                    value,
+                } => {
                     had_features = true;
-                    self.features.on_option(
-                        p.seq, p.ack, true, side, feature, value, mandatory,
-                    )?;
+                    self.features
+                        .on_option(p.seq, p.ack, true, side, feature, value, mandatory)?;
                 }
-                DccpOption::Confirm { side, feature, value } => {
+                DccpOption::Confirm {
+                    side,
+                    feature,
+                    value,
+                } => {
                     had_features = true;
-                    self.features.on_option(
-                        p.seq, p.ack, false, side, feature, value, mandatory,
-                    )?;
+                    self.features
+                        .on_option(p.seq, p.ack, false, side, feature, value, mandatory)?;
                 }
                 DccpOption::SlowReceiver => said.slow_receiver = true,
                 DccpOption::NdpCount(count) => said.ndp_count = Some(count),
@@ -128,7 +129,11 @@ impl Connection {
             self.tell(cx, Event::Missing(lost));
         }
         let marked = p.ecn == Ecn::Ce;
-        let state = if marked { PacketState::Marked } else { PacketState::Received };
+        let state = if marked {
+            PacketState::Marked
+        } else {
+            PacketState::Received
+        };
         let gap = self.received.on_received(p.seq, state, p.ecn == Ecn::Ect1);
         if !p.seq.precedes(p.gsr_before) {
             self.debt.on_newest(now);

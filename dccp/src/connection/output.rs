@@ -67,7 +67,11 @@ impl Connection {
             return None;
         }
         debug_assert!(out.len() > start, "a packet was written");
-        Some(Transmit { path: self.ends.path, ecn: Ecn::NotEct, segment_size: None })
+        Some(Transmit {
+            path: self.ends.path,
+            ecn: Ecn::NotEct,
+            segment_size: None,
+        })
     }
 
     /// The oldest train; over UDP whole, in raw IP packet by packet.
@@ -85,7 +89,11 @@ impl Connection {
             if done && let Some(train) = self.trains.pop_front() {
                 cx.give_buffer(train.into_bytes());
             }
-            return Some(Transmit { path, ecn, segment_size: None });
+            return Some(Transmit {
+                path,
+                ecn,
+                segment_size: None,
+            });
         }
         let mut train = self.trains.pop_front()?;
         // An Ack that is due rides at the end: a train's last packet may be shorter.
@@ -101,7 +109,11 @@ impl Connection {
             out.extend_from_slice(&bytes);
         }
         cx.give_buffer(bytes);
-        Some(Transmit { path, ecn, segment_size })
+        Some(Transmit {
+            path,
+            ecn,
+            segment_size,
+        })
     }
 
     fn append_ack(&mut self, cx: &mut Context, now: Instant, train: &mut Train) {
@@ -110,34 +122,48 @@ impl Connection {
             return;
         }
         let room = train.segment().min(self.packet_limit(cx));
-        let Some(room) = room.checked_sub(Kind::Ack { ack: self.numbers.gsr }.fixed_len()) else {
+        let Some(room) = room.checked_sub(
+            Kind::Ack {
+                ack: self.numbers.gsr,
+            }
+            .fixed_len(),
+        ) else {
             return;
         };
         // Half of it must do, or the Ack goes alone.
         if room < 64 {
             return;
         }
-        self.write_plain(cx, now, Kind::Ack { ack: self.numbers.gsr }, room, train.bytes_mut());
+        self.write_plain(
+            cx,
+            now,
+            Kind::Ack {
+                ack: self.numbers.gsr,
+            },
+            room,
+            train.bytes_mut(),
+        );
         train.close_with(start);
     }
 
     fn write_ack(&mut self, cx: &mut Context, now: Instant, out: &mut Vec<u8>) {
-        let kind = Kind::Ack { ack: self.numbers.gsr };
+        let kind = Kind::Ack {
+            ack: self.numbers.gsr,
+        };
         let room = self.option_room(cx, &kind);
         self.write_plain(cx, now, kind, room, out);
     }
 
-    fn write_output(
-        &mut self,
-        cx: &mut Context,
-        now: Instant,
-        output: Output,
-        out: &mut Vec<u8>,
-    ) {
+    fn write_output(&mut self, cx: &mut Context, now: Instant, output: Output, out: &mut Vec<u8>) {
         let ack = self.numbers.gsr;
         let kind = match output {
-            Output::Request => Kind::Request { service: self.ends.service },
-            Output::Response => Kind::Response { ack, service: self.ends.service },
+            Output::Request => Kind::Request {
+                service: self.ends.service,
+            },
+            Output::Response => Kind::Response {
+                ack,
+                service: self.ends.service,
+            },
             Output::Sync(ack) => Kind::Sync { ack },
             Output::SyncAck(ack) => Kind::SyncAck { ack },
             Output::CloseReq => Kind::CloseReq { ack },
@@ -151,7 +177,9 @@ impl Connection {
     /// A Sync whose data area fills `size` bytes with zeroes, which the peer ignores.
     fn write_probe(&mut self, cx: &mut Context, now: Instant, size: usize, out: &mut Vec<u8>) {
         let start = out.len();
-        let kind = Kind::Sync { ack: self.numbers.gsr };
+        let kind = Kind::Sync {
+            ack: self.numbers.gsr,
+        };
         let seq = self.next_seq();
         cx.options.reset(0);
         let header = self.header(kind, seq);
@@ -189,7 +217,8 @@ impl Connection {
         cx.checksum_out(&self.ends.path).seal(&mut out[start..]);
         self.numbers.on_sent();
         self.sent.on_sent(now, seq, None);
-        self.ndp.on_sent(matches!(kind, Kind::Request { .. } | Kind::Response { .. }));
+        self.ndp
+            .on_sent(matches!(kind, Kind::Request { .. } | Kind::Response { .. }));
         self.on_acknowledging_sent(now, &kind);
     }
 
@@ -222,7 +251,7 @@ impl Connection {
             | Kind::Close { .. }
             | Kind::Reset { .. }
             | Kind::SyncAck { .. } => {
-                self.debt.on_ack_sent();
+                self.debt.on_ack_sent(now);
                 self.timers.stop(Timer::DelayedAck);
             }
         }
@@ -230,13 +259,7 @@ impl Connection {
 
     /// Writes the options of a packet other than a DataAck in OPEN into `cx.options`, the most
     /// needed first: what does not fit is left out.
-    pub(super) fn write_options(
-        &mut self,
-        cx: &mut Context,
-        now: Instant,
-        kind: &Kind,
-        seq: Seq,
-    ) {
+    pub(super) fn write_options(&mut self, cx: &mut Context, now: Instant, kind: &Kind, seq: Seq) {
         let options = &mut cx.options;
         let has_ack = kind.ack().is_some();
         if matches!(self.phase, Phase::PartOpen(_)) {

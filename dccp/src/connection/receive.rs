@@ -57,7 +57,9 @@ impl Drops {
         let mut length = 0;
         let mut next = gsr;
         for (seq, code) in self.told.iter().rev() {
-            let Ok(mut between) = u64::try_from(seq.distance_to(next)) else { continue };
+            let Ok(mut between) = u64::try_from(seq.distance_to(next)) else {
+                continue;
+            };
             // Normal blocks first: up to 128 delivered packets each.
             while between > 0 && length < blocks.len() {
                 let run = between.min(128);
@@ -122,7 +124,11 @@ impl Connection {
         {
             return self.drop_data(p.seq, DropCode::ReceiveBuffer);
         }
-        let data = if length == 0 { Bytes::new() } else { p.datagram.slice_ref(p.packet.data) };
+        let data = if length == 0 {
+            Bytes::new()
+        } else {
+            p.datagram.slice_ref(p.packet.data)
+        };
         self.deliver_message(cx, data);
     }
 

@@ -36,7 +36,14 @@ enum End {
 
 impl Train {
     const fn new(bytes: Vec<u8>, ecn: Ecn) -> Self {
-        Self { bytes, segment: 0, packets: 0, end: End::Open, ecn, taken: 0 }
+        Self {
+            bytes,
+            segment: 0,
+            packets: 0,
+            end: End::Open,
+            ecn,
+            taken: 0,
+        }
     }
 
     pub(super) const fn ecn(&self) -> Ecn {
@@ -115,7 +122,11 @@ impl NonData {
     /// The count that the next packet is to carry: only one whose predecessor was not data has
     /// it.
     pub(super) const fn due(&self, negotiated: bool) -> Option<u64> {
-        if negotiated && self.run > 0 { Some(self.run) } else { None }
+        if negotiated && self.run > 0 {
+            Some(self.run)
+        } else {
+            None
+        }
     }
 
     pub(super) const fn on_sent(&mut self, data: bool) {
@@ -148,7 +159,9 @@ impl Connection {
             Shape::Data => Kind::Data,
             Shape::DataAck(room) => {
                 cx.options.reset(room);
-                Kind::DataAck { ack: self.numbers.gsr }
+                Kind::DataAck {
+                    ack: self.numbers.gsr,
+                }
             }
         };
         self.write_data_options(cx, now, shape, seq);
@@ -157,7 +170,8 @@ impl Connection {
         let mut train = self.open_train(cx);
         let start = train.bytes.len();
         let with_checksum = self.features.there().check_data_checksum;
-        self.header(kind, seq).encode(cx.options.bytes(), &mut train.bytes);
+        self.header(kind, seq)
+            .encode(cx.options.bytes(), &mut train.bytes);
         let data_start = train.bytes.len();
         let room = limit.saturating_sub(data_start - start);
         let filled = fill(room, &mut train.bytes);
@@ -166,7 +180,11 @@ impl Connection {
             let too_big = size > room;
             train.bytes.truncate(start);
             self.put_back(cx, train);
-            return if too_big { Err(SendError::TooBig) } else { Ok(None) };
+            return if too_big {
+                Err(SendError::TooBig)
+            } else {
+                Ok(None)
+            };
         };
         if with_checksum {
             // Its option is the first; see `write_data_options`.
@@ -177,11 +195,19 @@ impl Connection {
         let first_in_flight = self.sent.in_flight() == 0;
         self.sent.on_sent(now, seq, Some(size));
         let in_flight = self.sent.in_flight();
-        let ccval = self.sender.on_sent(now, SentData { seq, size, in_flight });
+        let ccval = self.sender.on_sent(
+            now,
+            SentData {
+                seq,
+                size,
+                in_flight,
+            },
+        );
         if ccval != 0 {
             train.bytes[start + 5] |= ccval << 4;
         }
-        cx.checksum_out(&self.ends.path).seal(&mut train.bytes[start..]);
+        cx.checksum_out(&self.ends.path)
+            .seal(&mut train.bytes[start..]);
         self.numbers.on_sent();
         self.finish_packet(cx, train, start);
         self.on_data_written(cx, now, &kind, seq, first_in_flight);
@@ -192,7 +218,13 @@ impl Connection {
     pub(crate) fn max_message(&self, cx: &Context) -> usize {
         let header = match self.shape() {
             Shape::Data => Kind::Data.fixed_len() + self.data_options_len(),
-            Shape::DataAck(room) => Kind::DataAck { ack: self.numbers.gsr }.fixed_len() + room,
+            Shape::DataAck(room) => {
+                Kind::DataAck {
+                    ack: self.numbers.gsr,
+                }
+                .fixed_len()
+                    + room
+            }
         };
         self.packet_limit(cx).saturating_sub(header)
     }
@@ -230,7 +262,10 @@ impl Connection {
         let trains = self.trains.len();
         let train_room = trains < cx.config.pending_trains
             || (trains == cx.config.pending_trains
-                && self.trains.back().is_some_and(|t| t.takes_another(cx.config.max_train)));
+                && self
+                    .trains
+                    .back()
+                    .is_some_and(|t| t.takes_another(cx.config.max_train)));
         // Packets beyond the peer's window would be invalid, and their acknowledgements
         // beyond ours (RFC 4340 §7.5.2).
         let window = self.ack_window();
@@ -290,8 +325,16 @@ impl Connection {
 
     /// Bytes of options on the next Data packet.
     fn data_options_len(&self) -> usize {
-        let ndp = if self.ndp.due(self.features.here().send_ndp_count).is_some() { 8 } else { 0 };
-        let checksum = if self.features.there().check_data_checksum { 6 } else { 0 };
+        let ndp = if self.ndp.due(self.features.here().send_ndp_count).is_some() {
+            8
+        } else {
+            0
+        };
+        let checksum = if self.features.there().check_data_checksum {
+            6
+        } else {
+            0
+        };
         if ndp + checksum == 0 { 0 } else { 16 }
     }
 
@@ -317,7 +360,9 @@ impl Connection {
             cx.options.push(DccpOption::DataChecksum(0));
         }
         if matches!(self.phase, Phase::PartOpen(_)) {
-            let kind = Kind::DataAck { ack: self.numbers.gsr };
+            let kind = Kind::DataAck {
+                ack: self.numbers.gsr,
+            };
             self.write_options(cx, now, &kind, seq);
         } else {
             if let Some(count) = self.ndp.due(self.features.here().send_ndp_count) {

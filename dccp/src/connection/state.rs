@@ -104,8 +104,12 @@ impl Phase {
             Self::Open => State::Open,
             Self::CloseReq(_) => State::CloseReq,
             Self::Closing(_) => State::Closing,
-            Self::Ended { time_wait: true, .. } => State::TimeWait,
-            Self::Ended { time_wait: false, .. } => State::Closed,
+            Self::Ended {
+                time_wait: true, ..
+            } => State::TimeWait,
+            Self::Ended {
+                time_wait: false, ..
+            } => State::Closed,
         }
     }
 }

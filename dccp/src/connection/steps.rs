@@ -14,7 +14,7 @@ use super::state::{Early, Phase, State};
 use super::{CloseReason, Connection, Role};
 use crate::Seq;
 use crate::endpoint::{Context, Ecn};
-use crate::packet::{Kind, Packet, PacketType, Reset, ResetCode};
+use crate::packet::{Kind, Packet, PacketState, PacketType, Reset, ResetCode};
 
 /// A packet of this connection.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,11 @@ impl Connection {
         self.step_13_close_req(cx, now, p);
         self.step_14_close(cx, now, p)?;
         self.step_15_sync(p);
+        if p.packet_type() == PacketType::SyncAck
+            && let Some(ack) = p.ack
+        {
+            self.on_sync_ack(cx, now, ack);
+        }
         self.step_16_deliver(cx, now, p);
         Continue(())
     }
@@ -97,7 +102,10 @@ impl Connection {
         }
         if p.packet_type() != PacketType::Reset && cx.may_reset(now, &self.ends.path) {
             let data = [p.packet_type().number(), 0, 0];
-            let reset = Reset { code: ResetCode::PACKET_ERROR, data };
+            let reset = Reset {
+                code: ResetCode::PACKET_ERROR,
+                data,
+            };
             self.send_reset_for(cx, now, reset, p.seq);
         }
         Break(())
@@ -154,7 +162,11 @@ impl Connection {
         if first || valid {
             return self.accept(now, p);
         }
-        let ack = if kind == PacketType::Reset { self.numbers.gsr } else { p.seq };
+        let ack = if kind == PacketType::Reset {
+            self.numbers.gsr
+        } else {
+            p.seq
+        };
         if self.syncs.take(now, cx.config.syncs_per_second) {
             self.push_output(Output::Sync(ack));
         }
@@ -174,18 +186,22 @@ impl Connection {
 
     /// Whether a packet came in the last three round trips (RFC 4340 §7.5.3).
     fn is_active(&self, now: Instant) -> bool {
-        self.heard_at.is_some_and(|at| now.saturating_duration_since(at) < self.rtt() * 3)
+        self.heard_at
+            .is_some_and(|at| now.saturating_duration_since(at) < self.rtt() * 3)
     }
 
     fn is_ack_valid(&self, p: &Incoming<'_>, low: Low) -> bool {
-        p.ack.is_some_and(|ack| self.numbers.is_ack_valid(ack, self.ack_window(), low))
+        p.ack
+            .is_some_and(|ack| self.numbers.is_ack_valid(ack, self.ack_window(), low))
     }
 
     /// Step 7: a type that this end does not expect in this state is answered with a Sync.
     fn step_7_unexpected_type(&mut self, p: &Incoming<'_>) -> ControlFlow<()> {
         let kind = p.packet_type();
-        let past_osr =
-            self.numbers.osr.is_some_and(|osr| osr == p.seq || osr.precedes(p.seq));
+        let past_osr = self
+            .numbers
+            .osr
+            .is_some_and(|osr| osr == p.seq || osr.precedes(p.seq));
         let handshake = matches!(kind, PacketType::Request | PacketType::Response);
         let unexpected = match self.role {
             Role::Server => matches!(kind, PacketType::CloseReq | PacketType::Response),
@@ -193,6 +209,11 @@ impl Connection {
         } || (handshake && self.phase.state() >= State::Open && past_osr)
             || (kind == PacketType::Data && self.is_half_open());
         if unexpected {
+            // Step 6 has moved GSR, but the packet is not acknowledgeable: Ack Vectors say so.
+            if !p.seq.precedes(self.numbers.gsr) {
+                self.received
+                    .on_received(p.seq, PacketState::NotReceived, false);
+            }
             self.push_output(Output::Sync(p.seq));
             return Break(());
         }
@@ -201,7 +222,9 @@ impl Connection {
 
     /// Step 9: a Reset ends the connection, and whoever receives it holds TIMEWAIT.
     fn step_9_reset(&mut self, cx: &mut Context, p: &Incoming<'_>) -> ControlFlow<()> {
-        let Kind::Reset { reset, .. } = p.packet.header.kind else { return Continue(()) };
+        let Kind::Reset { reset, .. } = p.packet.header.kind else {
+            return Continue(());
+        };
         let reason = match reset.code {
             ResetCode::CLOSED => CloseReason::Graceful,
             _ => CloseReason::Reset(reset),
@@ -226,7 +249,12 @@ impl Connection {
         now: Instant,
         p: &Incoming<'_>,
     ) -> ControlFlow<()> {
-        let Phase::Respond { answered, early, .. } = &mut self.phase else { return Continue(()) };
+        let Phase::Respond {
+            answered, early, ..
+        } = &mut self.phase
+        else {
+            return Continue(());
+        };
         if p.packet_type() != PacketType::Request {
             self.enter_open(cx, now, p.seq);
             return Continue(());
@@ -295,13 +323,20 @@ impl Connection {
         if p.packet_type() != PacketType::Close {
             return Continue(());
         }
-        self.send_reset(cx, now, Reset { code: ResetCode::CLOSED, data: [0; 3] });
+        self.send_reset(
+            cx,
+            now,
+            Reset {
+                code: ResetCode::CLOSED,
+                data: [0; 3],
+            },
+        );
         self.end(cx, CloseReason::Graceful, false);
         Break(())
     }
 
     /// Step 15: Sync is answered with a SyncAck.
-    fn step_15_sync(&mut self, p: &Incoming<'_>) {
+    pub(super) fn step_15_sync(&mut self, p: &Incoming<'_>) {
         if p.packet_type() == PacketType::Sync {
             self.push_output(Output::SyncAck(p.seq));
         }

@@ -56,7 +56,9 @@ impl Connection {
     }
 
     fn on_request_timer(&mut self, cx: &mut Context, now: Instant) {
-        let Phase::Request(repetition) = &mut self.phase else { return };
+        let Phase::Request(repetition) = &mut self.phase else {
+            return;
+        };
         if repetition.is_over(now, cx.config.connect_timeout) {
             return self.give_up(cx, now, CloseReason::TimedOut);
         }
@@ -65,7 +67,9 @@ impl Connection {
     }
 
     fn on_part_open_timer(&mut self, cx: &mut Context, now: Instant) {
-        let Phase::PartOpen(repetition) = &mut self.phase else { return };
+        let Phase::PartOpen(repetition) = &mut self.phase else {
+            return;
+        };
         if repetition.is_over(now, cx.config.part_open_timeout) {
             return self.give_up(cx, now, CloseReason::TimedOut);
         }
@@ -146,7 +150,8 @@ impl Connection {
             self.tell(cx, Event::Writable);
         }
         self.timers.put(Timer::Sender, self.sender.poll_timeout());
-        self.timers.put(Timer::Receiver, self.receiver.poll_timeout());
+        self.timers
+            .put(Timer::Receiver, self.receiver.poll_timeout());
         self.set_feature_timer();
         self.timers.next()
     }
@@ -156,8 +161,14 @@ impl Connection {
     fn set_feature_timer(&mut self) {
         let may_ack = matches!(self.phase, Phase::PartOpen(_) | Phase::Open);
         let due = self.features.poll_timeout().filter(|_| may_ack);
-        let earliest = self.debt.sent_at().map(|at| at + self.rtt().max(LEAST_FEATURE_WAIT));
-        self.timers.put(Timer::Feature, due.map(|due| earliest.map_or(due, |at| due.max(at))));
+        let earliest = self
+            .debt
+            .sent_at()
+            .map(|at| at + self.rtt().max(LEAST_FEATURE_WAIT));
+        self.timers.put(
+            Timer::Feature,
+            due.map(|due| earliest.map_or(due, |at| due.max(at))),
+        );
     }
 }
 

@@ -47,7 +47,9 @@ impl Context {
 
     /// An empty buffer for a train.
     pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
-        self.pool.pop().unwrap_or_else(|| Vec::with_capacity(TRAIN_BYTES))
+        self.pool
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(TRAIN_BYTES))
     }
 
     /// Gives a buffer back.
@@ -61,9 +63,10 @@ impl Context {
     /// How packets on `path` are checksummed, sent from here.
     pub(crate) fn checksum_out(&self, path: &Path) -> Checksum {
         match (self.config.carrier, path.local) {
-            (Carrier::Ip, Some(local)) => {
-                Checksum::Ip { source: local, destination: path.remote.ip() }
-            }
+            (Carrier::Ip, Some(local)) => Checksum::Ip {
+                source: local,
+                destination: path.remote.ip(),
+            },
             (Carrier::Ip, None) | (Carrier::Udp, _) => Checksum::Unused,
         }
     }
@@ -71,9 +74,10 @@ impl Context {
     /// How packets that came on `path` are checked; `None`: they cannot be.
     pub(crate) fn checksum_in(&self, path: &Path) -> Option<Checksum> {
         match (self.config.carrier, path.local) {
-            (Carrier::Ip, Some(local)) => {
-                Some(Checksum::Ip { source: path.remote.ip(), destination: local })
-            }
+            (Carrier::Ip, Some(local)) => Some(Checksum::Ip {
+                source: path.remote.ip(),
+                destination: local,
+            }),
             (Carrier::Ip, None) => None,
             (Carrier::Udp, _) => Some(Checksum::Unused),
         }
@@ -93,11 +97,16 @@ impl Context {
 
     /// Whether a Reset may go to a stranger at `path`.
     pub(crate) fn may_reset(&mut self, now: Instant, path: &Path) -> bool {
-        self.limiter.allows(now, path.remote.ip(), &self.random, &self.config)
+        self.limiter
+            .allows(now, path.remote.ip(), &self.random, &self.config)
     }
 
     /// The ECN field for the next train: ECT(0) or ECT(1) at random (RFC 4340 §12.2).
     pub(crate) fn next_ecn(&mut self) -> Ecn {
-        if self.random.next() & 1 == 0 { Ecn::Ect0 } else { Ecn::Ect1 }
+        if self.random.next() & 1 == 0 {
+            Ecn::Ect0
+        } else {
+            Ecn::Ect1
+        }
     }
 }

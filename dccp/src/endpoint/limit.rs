@@ -16,7 +16,9 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Takes one of `per_second`; whether there was one.
     pub(crate) fn take(&mut self, now: Instant, per_second: u32) -> bool {
-        let Some(price) = Duration::from_secs(1).checked_div(per_second) else { return false };
+        let Some(price) = Duration::from_secs(1).checked_div(per_second) else {
+            return false;
+        };
         if let Some(at) = self.at {
             self.debt = self.debt.saturating_sub(now.saturating_duration_since(at));
         }
@@ -43,7 +45,10 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new() -> Self {
-        Self { all: Bucket::default(), sources: vec![Bucket::default(); SOURCES] }
+        Self {
+            all: Bucket::default(),
+            sources: vec![Bucket::default(); SOURCES],
+        }
     }
 
     /// Whether a Reset may go to `source` now.

@@ -13,7 +13,12 @@ pub(crate) struct Random {
 
 impl Random {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { secret: digest(&[b"dccp secret", &seed]), counter: 0, ready: [0; 4], left: 0 }
+        Self {
+            secret: digest(&[b"dccp secret", &seed]),
+            counter: 0,
+            ready: [0; 4],
+            left: 0,
+        }
     }
 
     /// The next number of the stream.
@@ -56,5 +61,8 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 fn first_word(bytes: &[u8]) -> u64 {
-    bytes.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .take(8)
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
