@@ -1,0 +1,6 @@
+//! Two endpoints as one test subject.
+
+mod pair;
+
+mod bulk;
+mod handshake;
