@@ -54,3 +54,75 @@ fn ten_thousand_datagrams_arrive() {
             .any(|event| matches!(event, Event::Settled))
     );
 }
+
+/// Prints what a packet costs, both ends together, with two copies of its payload. Run with
+/// `cargo test --release -p dccp cost_of -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
+fn cost_of_a_packet() {
+    let config = |config: Config| Config {
+        base_packet: 1400,
+        ..config
+    };
+    let (mut pair, _, z) = Pair::new(config(client_config()), config(server_config())).connected();
+    pair.delay = Duration::from_micros(50);
+    let body = vec![7; 1400];
+    let mut target = vec![0; 1400];
+    let mut buffer = Vec::new();
+    let count = 2_000_000;
+    let (mut came, mut left) = (0, count);
+    let begin = std::time::Instant::now();
+    while came < count {
+        while left > 0
+            && pair
+                .z
+                .endpoint
+                .send_with(pair.now, z, |room, out| {
+                    out.extend_from_slice(&body[..room]);
+                    Some(())
+                })
+                .is_ok()
+        {
+            left -= 1;
+        }
+        let before = came;
+        while let Some(transmit) = pair.z.endpoint.poll_transmit(pair.now, 65_507, &mut buffer) {
+            // As a socket does it: the train comes in a buffer of its own.
+            let datagram = crate::Datagram {
+                path: super::pair::path(26),
+                ecn: transmit.ecn,
+                segment_size: transmit.segment_size,
+                payload: bytes::Bytes::copy_from_slice(&buffer),
+            };
+            buffer.clear();
+            pair.a.endpoint.handle_packet(pair.now, datagram);
+            while let Some((_, event)) = pair.a.endpoint.poll_event() {
+                if let Event::Message(data) = event {
+                    target[..data.len()].copy_from_slice(&data);
+                    came += 1;
+                }
+            }
+        }
+        pair.now += Duration::from_micros(50);
+        let now = pair.now;
+        if before == came {
+            pair.a.endpoint.handle_timeout(now);
+            pair.z.endpoint.handle_timeout(now);
+        }
+        while let Some(transmit) = pair.a.endpoint.poll_transmit(now, 65_507, &mut buffer) {
+            let datagram = crate::Datagram {
+                path: super::pair::path(1),
+                ecn: transmit.ecn,
+                segment_size: transmit.segment_size,
+                payload: bytes::Bytes::copy_from_slice(&buffer),
+            };
+            buffer.clear();
+            pair.z.endpoint.handle_packet(now, datagram);
+        }
+        while pair.z.endpoint.poll_event().is_some() {}
+    }
+    let each = begin.elapsed() / u32::try_from(count).unwrap();
+    println!("{each:?} a packet; {:?}", pair.z.endpoint.stats(z));
+    println!("{:?}", pair.a.endpoint.counts());
+}

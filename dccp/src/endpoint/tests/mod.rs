@@ -4,3 +4,4 @@ mod pair;
 
 mod bulk;
 mod handshake;
+mod windows;

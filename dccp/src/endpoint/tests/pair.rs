@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::packet::{Checksum, Kind, Packet, PacketType};
+use crate::packet::{Checksum, Header, Kind, Packet, PacketType};
 use crate::{
-    Config, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, SendError, ServiceCode, Transmit,
+    Config, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, SendError, Seq, ServiceCode,
+    Transmit,
 };
 
 pub(super) const SERVICE: ServiceCode = ServiceCode(0x3f48_5450);
@@ -17,6 +18,13 @@ pub(super) const PORT: u16 = 8080;
 
 /// Packets of one direction, each with the time it is due.
 type Link = VecDeque<(Instant, Transmit, Vec<u8>)>;
+
+/// What a forged packet has besides its header.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Forged<'a> {
+    pub(super) options: &'a [u8],
+    pub(super) data: &'a [u8],
+}
 
 /// An endpoint with its events taken out as they come.
 pub(super) struct End {
@@ -196,6 +204,65 @@ impl Pair {
         self.poll();
     }
 
+    /// Both ends' numbers begin with these.
+    pub(super) fn with_initial(mut self, a: u64, z: u64) -> Self {
+        self.a.endpoint.cx.initial = Some(Seq::new(a));
+        self.z.endpoint.cx.initial = Some(Seq::new(z));
+        self
+    }
+
+    /// Hands a packet to an end that looks as if it came from the other's connection `id`.
+    pub(super) fn forge(
+        &mut self,
+        to_z: bool,
+        id: ConnectionId,
+        seq: u64,
+        kind: Kind,
+        more: Forged,
+    ) {
+        let (from, to) = if to_z {
+            (&self.a, &self.z)
+        } else {
+            (&self.z, &self.a)
+        };
+        let _ = to;
+        let ends = *from
+            .endpoint
+            .get(id)
+            .expect("a connection to pose as")
+            .ends();
+        let header = Header {
+            source_port: ends.local_port,
+            destination_port: ends.remote_port,
+            ccval: 0,
+            cscov: 0,
+            short: false,
+            seq: Seq::new(seq),
+            kind,
+        };
+        let mut bytes = Vec::new();
+        header.encode(more.options, &mut bytes);
+        bytes.extend_from_slice(more.data);
+        let transmit = Transmit {
+            path: from.path,
+            ecn: Ecn::NotEct,
+            segment_size: None,
+        };
+        self.hand_over(to_z, &transmit, bytes);
+    }
+
+    /// Takes the packets that are on their way to the client, or the server, without delivering
+    /// them.
+    pub(super) fn take_sent(&mut self, to_z: bool) -> Vec<Kind> {
+        let link = if to_z { &mut self.to_z } else { &mut self.to_a };
+        let mut kinds = Vec::new();
+        for (_, transmit, bytes) in link.drain(..) {
+            let size = transmit.segment_size.map_or(bytes.len(), NonZeroUsize::get);
+            kinds.extend(bytes.chunks(size).map(|packet| decode(packet).1));
+        }
+        kinds
+    }
+
     /// Loses the packet or train that would be delivered next to the server, or the client.
     pub(super) fn lose(&mut self, to_z: bool) -> PacketType {
         let lost = if to_z {
@@ -271,6 +338,3 @@ pub(super) fn messages(events: &[Event]) -> Vec<Bytes> {
     };
     events.iter().filter_map(message).collect()
 }
-
-/// How `Ecn` is made up in tests.
-pub(super) const NOT_ECT: Ecn = Ecn::NotEct;
