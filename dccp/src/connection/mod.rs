@@ -4,7 +4,7 @@ use std::time::Duration;
 
 mod features;
 mod received;
-mod sent;
+pub(crate) mod sent;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
