@@ -33,7 +33,7 @@ pub(super) struct Outcome {
     pub(super) goodput: f64,
     /// The mean rate that the sender reported in that half, bytes a second.
     pub(super) rate: f64,
-    /// The mean of `1 / sqrt(p)`-free loss event rates reported in that half.
+    /// The mean loss event rate that it reported.
     pub(super) loss_event_rate: f64,
     pub(super) report: super::Report,
     pub(super) wishes: super::Wishes,

@@ -103,7 +103,13 @@ impl AckRatio {
             Some(log) if self.is_limited => (1 << log).min(self.max_spared),
             _ => 2,
         };
-        let ratio = self.congestion.max(spared).min(highest(cwnd));
+        // After a timeout, 1 stays until RFC 4341 §6.1.2 asks for 2.
+        let most = if self.current == 1 && cwnd < 4 {
+            1
+        } else {
+            highest(cwnd)
+        };
+        let ratio = self.congestion.max(spared).min(most);
         self.current = u16::try_from(ratio).unwrap_or(u16::MAX);
     }
 }

@@ -565,6 +565,19 @@ fn dd9_ack_ratio_is_never_more_than_the_window() {
 }
 
 #[test]
+fn dd9_ack_ratio_stays_1_after_a_timeout_until_the_window_is_4() {
+    let mut script = Script::with(20, 20);
+    script.fill();
+    script.time_out();
+    while script.sender.cwnd < 4 {
+        assert_eq!(script.sender.wishes().ack_ratio, Some(1));
+        window(&mut script, 0);
+    }
+    window(&mut script, 0);
+    assert_eq!(script.sender.wishes().ack_ratio, Some(2));
+}
+
+#[test]
 fn dd9_a_large_full_window_is_spared_acknowledgements() {
     let mut script = Script::with(1024, 1024);
     window(&mut script, 0);

@@ -414,7 +414,7 @@ mod tests {
                 let nonce = seq % 5 == 2;
                 history.on_packet(&Packet {
                     nonce,
-                    ..packet(seq, round * 5 & 15)
+                    ..packet(seq, (round * 5) & 15)
                 });
                 seq += 1;
             }

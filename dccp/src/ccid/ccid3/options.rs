@@ -126,7 +126,18 @@ impl<'a> Feedback<'a> {
                 } if feedback.loss_intervals.is_none() => {
                     feedback.loss_intervals = LossIntervals::read(value);
                 }
-                _ => {}
+                DccpOption::Mandatory
+                | DccpOption::SlowReceiver
+                | DccpOption::Change { .. }
+                | DccpOption::Confirm { .. }
+                | DccpOption::InitCookie(_)
+                | DccpOption::NdpCount(_)
+                | DccpOption::AckVector(_)
+                | DccpOption::DataDropped(_)
+                | DccpOption::Timestamp(_)
+                | DccpOption::DataChecksum(_)
+                | DccpOption::Ccid { .. }
+                | DccpOption::Unknown { .. } => {}
             }
         }
         feedback

@@ -35,11 +35,8 @@ impl ReceiveSet {
     /// Adds a rate, and forgets those older than `age`.
     pub(super) fn update(&mut self, now: Instant, rate: f64, age: Duration) {
         let is_old = |at: Instant| now.saturating_duration_since(at) > age;
-        if let Some(since) = &mut self.unlimited {
-            if is_old(*since.get_or_insert(now)) {
-                self.unlimited = None;
-            }
-        }
+        self.unlimited
+            .take_if(|since| is_old(*since.get_or_insert(now)));
         self.rates.rotate_right(1);
         self.rates[0] = Some((rate, now));
         for slot in &mut self.rates {

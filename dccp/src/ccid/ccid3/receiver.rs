@@ -337,7 +337,7 @@ mod tests {
             .map(|step| {
                 let at = now + MS * 25 * step;
                 let seq = u64::from(step);
-                let due = receiver.on_arrived(at, &data(seq, seq as u8));
+                let due = receiver.on_arrived(at, &data(seq, u8::try_from(step).unwrap()));
                 feedback(&mut receiver, at, seq, |it| {
                     assert_eq!(it.receive_rate.is_some(), due)
                 });
@@ -408,7 +408,7 @@ mod tests {
         // Not over a jump by 5.
         let mut round_trip = RoundTrip::default();
         for step in 0..10u8 {
-            round_trip.on_data(now + MS * 300 * u32::from(step), step * 5 & 15);
+            round_trip.on_data(now + MS * 300 * u32::from(step), (step * 5) & 15);
         }
         assert_eq!(round_trip.smoothed, None);
     }
@@ -454,7 +454,7 @@ mod tests {
         let mut at = now;
         for seq in (0..154).filter(|seq| *seq != 150) {
             at = now + MS * 5 * u32::try_from(seq).unwrap();
-            receiver.on_arrived(at, &data(seq, (seq / 5 & 15) as u8));
+            receiver.on_arrived(at, &data(seq, u8::try_from((seq / 5) & 15).unwrap()));
             feedback(&mut receiver, at, seq, |_| ());
         }
         assert!(at > now);

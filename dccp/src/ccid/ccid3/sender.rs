@@ -262,11 +262,11 @@ impl Sender {
             let newest = intervals.iter().next()?;
             let length = u64::from(newest.lossless) + u64::from(newest.loss);
             let begin = ackno.plus(1).minus(u64::from(intervals.skip) + length);
-            let is_new = newest.loss > 0
-                && self
-                    .interval
-                    .replace(begin)
-                    .is_none_or(|before| before.precedes(begin));
+            let is_new =
+                newest.loss > 0 && self.interval.is_none_or(|before| before.precedes(begin));
+            if is_new {
+                self.interval = Some(begin);
+            }
             self.loss_events += u64::from(is_new);
             return Some((p, is_new || p > self.loss_event_rate));
         }
