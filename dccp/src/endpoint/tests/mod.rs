@@ -4,4 +4,5 @@ mod pair;
 
 mod bulk;
 mod handshake;
+mod strangers;
 mod windows;
