@@ -251,6 +251,8 @@ fn ceiling(value: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn packet(seq: u64, counter: u8) -> Packet {
@@ -446,5 +448,53 @@ mod tests {
             intervals(&history, first + 6),
             (0, vec![(1, 3, 4), (0, 3, 0)])
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Each packet from the first to the latest is in one interval, or left out by Skip Length;
+        /// each event is an interval more.
+        #[test]
+        fn dt4_intervals_cover_every_packet_once(
+            packets in prop::collection::vec(
+                (1..7u64, 0..4u64, 0..6u8, 0..12u8, any::<bool>(), 0..3u64),
+                1..200,
+            ),
+        ) {
+            let first = (1 << 48) - 40;
+            let (mut latest, mut counter, mut events) = (first, 0u8, 0);
+            let mut history = History::new();
+            let first_packet = packet(first, 0);
+            prop_assert!(!history.on_packet(&first_packet));
+            for (ahead, behind, step, dice, nonce, ndp_count) in packets {
+                let seq = (latest + ahead).max(first + 1 + behind) - behind;
+                latest = latest.max(seq);
+                counter = (counter + step) & 15;
+                let is_data = dice != 0;
+                let marked = dice == 1;
+                let packet = Packet { seq: Seq::new(seq), counter, is_data, marked, nonce, ndp_count };
+                events += usize::from(history.on_packet(&packet));
+                prop_assert!(history.waiting.len() < NDUPACK);
+                if history.wants_seed() {
+                    history.seed(0.02);
+                }
+                let (skip, intervals) = history.intervals(Seq::new(latest));
+                let intervals: Vec<_> = intervals.collect();
+                // Two events may have been told of at once.
+                prop_assert!(intervals.len() > events.min(INTERVALS - 1));
+                prop_assert!(intervals.len() <= INTERVALS);
+                if intervals.len() < INTERVALS {
+                    let total: u64 = intervals
+                        .iter()
+                        .map(|interval| u64::from(interval.loss) + u64::from(interval.lossless))
+                        .sum();
+                    prop_assert_eq!(total + u64::from(skip), latest - first + 1);
+                }
+                let rate = history.loss_event_rate();
+                prop_assert_eq!(rate == 0.0, intervals.len() == 1);
+                prop_assert!((0.0..=1.0).contains(&rate));
+            }
+        }
     }
 }

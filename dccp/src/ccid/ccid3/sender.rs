@@ -192,9 +192,8 @@ impl Sender {
         if self.rtt.is_none() {
             return;
         }
-        let was_sent = what
-            .rtt
-            .and_then(|rtt| now.checked_sub(rtt + feedback.elapsed));
+        let elapsed = feedback.elapsed.unwrap_or_default();
+        let was_sent = what.rtt.and_then(|rtt| now.checked_sub(rtt + elapsed));
         let round_trip = seconds(self.round_trip());
         let is_data_limited = reported > 0
             && was_sent.is_some_and(|sent| self.limited.is_interval_limited(sent, round_trip));
@@ -455,7 +454,11 @@ impl crate::ccid::Sender for Sender {
 
 /// A time of so many seconds, at most a day.
 fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds.clamp(0.0, 86400.0))
+    if seconds > 0.0 {
+        Duration::from_secs_f64(seconds.min(86400.0))
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// Times at which all was sent that was allowed (RFC 5348 §8.2.1).
