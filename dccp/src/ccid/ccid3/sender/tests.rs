@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ccid::Sender as _;
+use crate::ccid::ccid3::counter::COUNTERS;
 use crate::ccid::ccid3::options::{self, Interval};
 use crate::packet::{OptionWriter, Options};
 
