@@ -33,10 +33,10 @@ pub fn sender(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Sender>> {
 }
 
 /// The half that receives, of a congestion control that is supported.
-pub fn receiver(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Receiver>> {
+pub fn receiver(ccid: Ccid) -> Option<Box<dyn Receiver>> {
     match ccid {
         Ccid::CCID2 => Some(Box::new(ccid2::Receiver::default())),
-        Ccid::CCID3 => Some(Box::new(ccid3::Receiver::new(settings))),
+        Ccid::CCID3 => Some(Box::new(ccid3::Receiver::new())),
         _ => None,
     }
 }

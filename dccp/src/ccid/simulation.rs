@@ -141,7 +141,7 @@ impl Simulation {
             limited: false,
             free: now,
             data: VecDeque::new(),
-            receiver: super::receiver(ccid, &settings).unwrap(),
+            receiver: super::receiver(ccid).unwrap(),
             arrivals: Arrivals::default(),
             acks: VecDeque::new(),
             acks_lost: 0,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::history::{History, Packet};
 use super::options::Report;
 use crate::Seq;
-use crate::ccid::{Arrived, Ccid, DEFAULT_RTT, Settings, tfrc};
+use crate::ccid::{Arrived, Ccid, DEFAULT_RTT, tfrc};
 use crate::packet::OptionWriter;
 
 /// The most times at which feedback was sent that are remembered.
@@ -32,14 +32,10 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let known = settings.rtt;
+    pub(crate) fn new() -> Self {
         Self {
             history: History::new(),
-            round_trip: RoundTrip {
-                known,
-                ..RoundTrip::default()
-            },
+            round_trip: RoundTrip::default(),
             rate: ReceiveRate::default(),
             latest: None,
             counter: None,
@@ -324,7 +320,7 @@ mod tests {
     #[test]
     fn dt2_feedback_is_due_four_counters_on() {
         let now = start();
-        let mut receiver = Receiver::new(&Settings::default());
+        let mut receiver = Receiver::new();
         assert!(
             receiver.on_arrived(now, &data(0, 0)),
             "the first data packet"
@@ -356,7 +352,7 @@ mod tests {
     #[test]
     fn dt2_feedback_is_due_when_a_loss_raises_the_rate() {
         let now = start();
-        let mut receiver = Receiver::new(&Settings::default());
+        let mut receiver = Receiver::new();
         receiver.on_arrived(now, &data(0, 0));
         feedback(&mut receiver, now, 0, |_| ());
         for seq in [1, 3, 4] {
@@ -379,7 +375,7 @@ mod tests {
     #[test]
     fn the_last_packets_are_told_after_a_round_trip() {
         let now = start();
-        let mut receiver = Receiver::new(&Settings::default());
+        let mut receiver = Receiver::new();
         receiver.on_arrived(now, &data(0, 0));
         feedback(&mut receiver, now, 0, |_| ());
         assert_eq!(receiver.poll_timeout(), None);
@@ -453,7 +449,7 @@ mod tests {
     #[test]
     fn dt10_the_first_interval_is_that_of_the_highest_receive_rate() {
         let now = start();
-        let mut receiver = Receiver::new(&Settings::default());
+        let mut receiver = Receiver::new();
         // 20 packets in a round trip of 100 ms, and number 150 is lost.
         let mut at = now;
         for seq in (0..154).filter(|seq| *seq != 150) {
@@ -466,7 +462,7 @@ mod tests {
         let packets = tfrc::packets_per_rtt(p);
         assert!((19.0..21.0).contains(&packets), "{packets}");
         // The first packet marked: half a packet in a round trip.
-        let mut receiver = Receiver::new(&Settings::default());
+        let mut receiver = Receiver::new();
         receiver.on_arrived(
             now,
             &Arrived {
