@@ -86,9 +86,11 @@ impl Connection {
         }
         let again = repetition.again(now);
         self.timers.set(Timer::Close, again);
-        let output = match self.phase {
-            Phase::CloseReq(_) => Output::CloseReq,
-            _ => Output::Close,
+        let asks = matches!(self.phase, Phase::CloseReq(_));
+        let output = if asks {
+            Output::CloseReq
+        } else {
+            Output::Close
         };
         self.push_output(output);
     }
