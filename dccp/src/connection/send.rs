@@ -377,7 +377,11 @@ impl Connection {
     /// The train that the next packet goes to, taken out of the queue.
     fn open_train(&mut self, cx: &mut Context) -> Train {
         let max = cx.config.max_train;
-        if let Some(train) = self.trains.pop_back_if(|train| train.takes_another(max)) {
+        let open = self
+            .trains
+            .back()
+            .is_some_and(|train| train.takes_another(max));
+        if open && let Some(train) = self.trains.pop_back() {
             return train;
         }
         let ecn = match self.features.there().ecn_incapable || !cx.config.ecn {
