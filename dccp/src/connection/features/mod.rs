@@ -263,6 +263,13 @@ impl Features {
         self.ecn || self.here.ecn_incapable
     }
 
+    /// Whether the CCID in force has an option of this type, 128 or above, on what the peer sends:
+    /// from 192 on they are from the receiver of our data (RFC 4340 §10.3), and CCID 3 has Loss
+    /// Event Rate, Loss Intervals and Receive Rate (RFC 4342 §8).
+    pub(crate) fn has_ccid_option(&self, kind: u8) -> bool {
+        self.here.ccid == Ccid::CCID3 && (192..=194).contains(&kind)
+    }
+
     fn on_change(
         &mut self,
         location: Location,

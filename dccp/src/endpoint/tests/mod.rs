@@ -5,5 +5,6 @@ mod pair;
 mod bulk;
 mod handshake;
 mod linux;
+mod options;
 mod strangers;
 mod windows;
