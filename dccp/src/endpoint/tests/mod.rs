@@ -1,0 +1,10 @@
+//! Two endpoints as one test subject.
+
+mod pair;
+
+mod bulk;
+mod handshake;
+mod linux;
+mod options;
+mod strangers;
+mod windows;
