@@ -238,7 +238,7 @@ where
                 limits,
                 ..default
             };
-            driver_std::serve(listeners, service, &config, &shutdown, &mut observe)
+            driver_std::serve(listeners, Vec::new(), service, &config, &shutdown, &mut observe)
         }
         Driver::Mio => {
             let default = driver_mio::Config::default();
@@ -247,7 +247,7 @@ where
                 grace: options.grace,
                 limits,
             };
-            driver_mio::serve(listeners, service, &config, &shutdown, &mut observe)
+            driver_mio::serve(listeners, Vec::new(), service, &config, &shutdown, &mut observe)
         }
     }
     .map_err(ServeError::System)
