@@ -36,9 +36,12 @@ pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
         Protocol::Sctp => {
             "`cargo xtask demo` in the source tree shows it in a small Linux that has it"
         }
-        Protocol::Dccp => "--via udp needs nothing of the kernel",
+        Protocol::Dccp => TRY_UDP,
     }
 }
+
+/// What to do where a carrier is not to be had.
+pub(crate) const TRY_UDP: &str = "--via udp needs nothing of the kernel";
 
 /// A failure that a person is told of.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proto::client::Wanted;
-use socket::{BindError, Protocol};
+use socket::{BindError, Protocol, SocketError};
 
 use crate::access_log::Format;
 use crate::args::{self, LogFormat, Proto};
@@ -98,6 +98,9 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         let (code, hint) = match &error {
             ServeError::NotAvailable(what) => (Code::NotAvailable, Some(exit::way_out(what))),
+            ServeError::Bind(BindError::Socket(
+                SocketError::RawForbidden | SocketError::KernelAnswersToo(_),
+            )) => (Code::NotAvailable, Some(exit::TRY_UDP)),
             ServeError::Root(..) => (Code::Usage, Some("name the folder: cli serve FOLDER")),
             ServeError::Bind(BindError::InUse(_)) => (
                 Code::Connect,

@@ -135,7 +135,12 @@ const fn is_about_this_machine(error: &ConnectError) -> bool {
         error,
         ConnectError::Cancelled
             | ConnectError::Bind(_)
-            | ConnectError::Socket(SocketError::Ccid(_) | SocketError::ServiceCodes)
+            | ConnectError::Socket(
+                SocketError::Ccid(_)
+                    | SocketError::ServiceCodes
+                    | SocketError::RawForbidden
+                    | SocketError::KernelAnswersToo(_)
+            )
     )
 }
 
@@ -179,6 +184,9 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
     let (code, hint) = match &error {
         ConnectError::Socket(SocketError::NotAvailable(what)) => {
             (Code::NotAvailable, Some(exit::way_out(what)))
+        }
+        ConnectError::Socket(SocketError::RawForbidden | SocketError::KernelAnswersToo(_)) => {
+            (Code::NotAvailable, Some(exit::TRY_UDP))
         }
         ConnectError::Socket(_) => (Code::Connect, None),
         ConnectError::Bind(_) => (Code::Connect, None),

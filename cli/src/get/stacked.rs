@@ -14,8 +14,8 @@ use transport::{
     Discard, Host, Limits, Path, Progress, Refusal,
 };
 
-use super::job::Job;
 use super::drive;
+use super::job::Job;
 use crate::carrier::{self, Carrier};
 use crate::clock;
 
