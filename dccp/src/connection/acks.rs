@@ -193,6 +193,7 @@ impl Connection {
         }
         self.counts.datagrams_lost += settled.lost;
         self.mtu.on_settled(&settled);
+        self.check_black_hole(cx, now);
         let hole = p.gsr_before.distance_to(p.seq) - 1;
         self.sender.on_acknowledged(
             now,
@@ -252,8 +253,6 @@ impl Connection {
             return;
         }
         self.unsettled = Settlement::Told;
-        self.timers.stop(Timer::Tail);
-        self.timers.stop(Timer::Progress);
         self.tell(cx, Event::Settled);
         if self.wish == Wish::Close {
             self.begin_close(cx, now);

@@ -429,7 +429,10 @@ impl Connection {
         self.allowance -= 1;
         self.limited |= self.allowance == 0;
         self.data_sent_at = Some(now);
-        self.tail_syncs = 0;
+        if self.unanswered_since.is_none() {
+            self.unanswered_since = Some(now);
+            self.tail_syncs = 0;
+        }
         self.unsettled = Settlement::Owed;
         if first_in_flight || !self.timers.is_set(Timer::Tail) {
             self.watch_tail(cx, now);
