@@ -1,10 +1,13 @@
 //! What tests share: a lossy message link in virtual time with a client and a server on it
-//! ([`link`], [`pair`], [`transcript`]), sockets for tests of the drivers ([`seqpacket`],
-//! [`supply`], [`drivers`]), and the checks that fuzz targets make ([`fuzzing`]).
+//! ([`link`], [`pair`], [`transcript`]), a lossy packet network for whole stacks ([`netsim`],
+//! [`ladder`]), sockets for tests of the drivers ([`seqpacket`], [`supply`], [`drivers`]), and the
+//! checks that fuzz targets make ([`fuzzing`]).
 
 pub mod drivers;
 pub mod fuzzing;
+pub mod ladder;
 pub mod link;
+pub mod netsim;
 pub mod pair;
 pub mod seqpacket;
 pub mod supply;

@@ -18,7 +18,7 @@ pub enum Side {
 }
 
 impl Side {
-    const fn arrow(self) -> &'static str {
+    pub(crate) const fn arrow(self) -> &'static str {
         match self {
             Self::Client => "->",
             Self::Server => "<-",
@@ -127,7 +127,7 @@ impl fmt::Display for Transcript {
 }
 
 /// A duration with one digit behind the point.
-struct Milliseconds(Duration);
+pub(crate) struct Milliseconds(pub(crate) Duration);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
