@@ -9,6 +9,7 @@ pub mod ladder;
 pub mod link;
 pub mod netsim;
 pub mod pair;
+pub mod reno;
 pub mod seqpacket;
 pub mod supply;
 pub mod transcript;
