@@ -8,6 +8,7 @@ pub mod fuzzing;
 pub mod ladder;
 pub mod link;
 pub mod netsim;
+pub mod packets;
 pub mod pair;
 pub mod reno;
 pub mod seqpacket;
