@@ -9,19 +9,19 @@ use crate::transcript::{Milliseconds, Side};
 
 /// A [`Trace`] to print. The client is on the left.
 #[derive(Clone, Copy, Debug)]
-pub struct Ladder<'a> {
+pub struct Ladder<'a, D> {
     trace: &'a Trace,
-    describe: fn(Side, &[u8]) -> String,
+    describe: D,
 }
 
-impl<'a> Ladder<'a> {
+impl<'a, D: Fn(Side, &[u8]) -> String> Ladder<'a, D> {
     /// A ladder whose packets are put into words by `describe`, which is told who sent them.
-    pub const fn new(trace: &'a Trace, describe: fn(Side, &[u8]) -> String) -> Self {
+    pub const fn new(trace: &'a Trace, describe: D) -> Self {
         Self { trace, describe }
     }
 }
 
-impl fmt::Display for Ladder<'_> {
+impl<D: Fn(Side, &[u8]) -> String> fmt::Display for Ladder<'_, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Entry { at, side, line } in self.trace.entries() {
             write!(f, "{:>11}  {}  ", Milliseconds(*at), side.arrow())?;

@@ -1,23 +1,24 @@
 //! DCCP endpoints on a packet network, without HTTP: each sends numbered messages and checks
 //! those that come.
 
+mod pair;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use dccp::packet::{Checksum, Packet, PacketType};
 use dccp::{
     Carrier, CloseReason, Config, ConnectionId, Datagram, Endpoint, Event, Path, SendError,
     ServiceCode, Stats,
 };
 use transport::Ecn;
 
-use crate::ladder::Ladder;
+pub use pair::{Pair, Scenario, Words, type_of};
+
 use crate::link::Random;
-use crate::netsim::{self, Arrival, Departure, Network, Node, Stop, address};
+use crate::netsim::{self, Arrival, Departure, Node, address};
 use crate::transcript::Side;
 
 /// The DCCP port that servers listen on here.
@@ -56,14 +57,6 @@ pub const fn from_dccp(ecn: dccp::Ecn) -> Ecn {
         dccp::Ecn::Ect1 => Ecn::Ect1,
         dccp::Ecn::Ect0 => Ecn::Ect0,
         dccp::Ecn::Ce => Ecn::Ce,
-    }
-}
-
-/// A packet in words, for a [`Ladder`](crate::ladder::Ladder).
-pub fn describe(_side: Side, packet: &[u8]) -> String {
-    match Packet::decode(packet, &Checksum::Unused) {
-        Ok(packet) => format!("{packet:?}"),
-        Err(error) => format!("{error:?}"),
     }
 }
 
@@ -448,157 +441,4 @@ impl Node for Talker {
     fn is_done(&self) -> bool {
         self.closed.is_some()
     }
-}
-
-/// Everything that decides a run of two talkers.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    /// Where chance comes from.
-    pub seed: u64,
-    /// What packets travel in.
-    pub carrier: netsim::Carrier,
-    /// From the client to the server.
-    pub up: netsim::Config,
-    /// From the server to the client.
-    pub down: netsim::Config,
-    /// The client's settings.
-    pub client: Config,
-    /// The server's settings.
-    pub server: Config,
-    /// What the client says.
-    pub client_says: Speech,
-    /// What the server says.
-    pub server_says: Speech,
-    /// Whether packets that arrive together come as trains.
-    pub joins: bool,
-    /// How many entries of the trace are kept; `None`: all.
-    pub keep: Option<usize>,
-}
-
-impl Scenario {
-    /// A client that connects over `carrier` and says nothing, and a server that says
-    /// `server_says`, with 20 ms each way.
-    pub fn new(carrier: netsim::Carrier, server_says: Speech) -> Self {
-        let pipe = netsim::Config::latency(Duration::from_millis(20));
-        Self {
-            seed: 1,
-            carrier,
-            up: pipe.clone(),
-            down: pipe,
-            client: config(Side::Client, carrier),
-            server: config(Side::Server, carrier),
-            client_says: Speech::NOTHING,
-            server_says,
-            joins: false,
-            keep: None,
-        }
-    }
-
-    /// Sets it up, with the connection begun.
-    pub fn begin(self) -> Pair {
-        let mut network = Network::new(self.carrier, self.up, self.down, self.seed);
-        if self.joins {
-            network = network.joining();
-        }
-        if let Some(keep) = self.keep {
-            network = network.keeping(keep);
-        }
-        let seed = self.seed.to_le_bytes()[0];
-        let (client, server) = (self.client, self.server);
-        let mut client = Talker::new(
-            1,
-            Side::Client,
-            self.carrier,
-            client,
-            seed,
-            self.client_says,
-        );
-        let server = Talker::new(
-            2,
-            Side::Server,
-            self.carrier,
-            server,
-            seed.wrapping_add(128),
-            self.server_says,
-        );
-        client.connect(network.now(), 2);
-        Pair {
-            seed: self.seed,
-            network,
-            client,
-            server,
-        }
-    }
-
-    /// Sets it up and runs it for at most `limit`.
-    pub fn run(self, limit: Duration) -> Pair {
-        let mut pair = self.begin();
-        pair.run(limit);
-        pair
-    }
-}
-
-/// Two talkers and the network between them. A panic prints the seed and the ladder.
-#[derive(Debug)]
-pub struct Pair {
-    seed: u64,
-    /// What is between them.
-    pub network: Network,
-    /// At address 1.
-    pub client: Talker,
-    /// At address 2.
-    pub server: Talker,
-}
-
-impl Pair {
-    /// Runs until both connections have ended, nothing is left to happen, or `limit` has passed
-    /// since the beginning.
-    pub fn run(&mut self, limit: Duration) -> Stop {
-        self.network
-            .run(&mut [&mut self.client, &mut self.server], limit)
-    }
-
-    /// Runs for so long.
-    pub fn run_for(&mut self, time: Duration) -> Stop {
-        let limit = self.network.elapsed() + time;
-        self.run(limit)
-    }
-
-    /// What was sent, in words.
-    pub fn ladder(&self) -> Ladder<'_> {
-        Ladder::new(self.network.trace(), describe)
-    }
-
-    /// The last packet of `kind` that this side sent, or of any kind, as bytes.
-    pub fn last(&self, side: Side, kind: Option<PacketType>) -> Option<Bytes> {
-        let packets = self.network.trace().packets();
-        let of_side = packets.filter(|(sender, _)| *sender == side);
-        of_side
-            .map(|(_, packet)| packet)
-            .filter(|packet| kind.is_none() || type_of(packet) == kind)
-            .last()
-            .cloned()
-    }
-
-    /// How many packets of `kind` this side sent.
-    pub fn count(&self, side: Side, kind: PacketType) -> usize {
-        let packets = self.network.trace().packets();
-        packets
-            .filter(|(sender, packet)| *sender == side && type_of(packet) == Some(kind))
-            .count()
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("seed {}\n{}", self.seed, self.ladder());
-        }
-    }
-}
-
-/// The type of a packet; `None` of what is none.
-pub fn type_of(packet: &[u8]) -> Option<PacketType> {
-    let packet = Packet::decode(packet, &Checksum::Unused).ok()?;
-    Some(packet.header.kind.packet_type())
 }
