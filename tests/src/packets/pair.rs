@@ -1,0 +1,219 @@
+//! Two talkers and the network between them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dccp::packet::{Checksum, Kind, Packet, PacketType};
+use dccp::{Config, Seq};
+
+use super::{Speech, Talker, config};
+use crate::ladder::Ladder;
+use crate::netsim::{self, Network, Stop, Trace};
+use crate::transcript::Side;
+
+/// Everything that decides a run of two talkers.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Where chance comes from.
+    pub seed: u64,
+    /// What packets travel in.
+    pub carrier: netsim::Carrier,
+    /// From the client to the server.
+    pub up: netsim::Config,
+    /// From the server to the client.
+    pub down: netsim::Config,
+    /// The client's settings.
+    pub client: Config,
+    /// The server's settings.
+    pub server: Config,
+    /// What the client says.
+    pub client_says: Speech,
+    /// What the server says.
+    pub server_says: Speech,
+    /// Whether packets that arrive together come as trains.
+    pub joins: bool,
+    /// How many entries of the trace are kept; `None`: all.
+    pub keep: Option<usize>,
+}
+
+impl Scenario {
+    /// A client that connects over `carrier` and says nothing, and a server that says
+    /// `server_says`, with 20 ms each way.
+    pub fn new(carrier: netsim::Carrier, server_says: Speech) -> Self {
+        let pipe = netsim::Config::latency(Duration::from_millis(20));
+        Self {
+            seed: 1,
+            carrier,
+            up: pipe.clone(),
+            down: pipe,
+            client: config(Side::Client, carrier),
+            server: config(Side::Server, carrier),
+            client_says: Speech::NOTHING,
+            server_says,
+            joins: false,
+            keep: None,
+        }
+    }
+
+    /// Sets it up, with the connection begun.
+    pub fn begin(self) -> Pair {
+        let mut network = Network::new(self.carrier, self.up, self.down, self.seed);
+        if self.joins {
+            network = network.joining();
+        }
+        if let Some(keep) = self.keep {
+            network = network.keeping(keep);
+        }
+        let seed = self.seed.to_le_bytes()[0];
+        let (client, server) = (self.client, self.server);
+        let mut client = Talker::new(
+            1,
+            Side::Client,
+            self.carrier,
+            client,
+            seed,
+            self.client_says,
+        );
+        let server = Talker::new(
+            2,
+            Side::Server,
+            self.carrier,
+            server,
+            seed.wrapping_add(128),
+            self.server_says,
+        );
+        client.connect(network.now(), 2);
+        Pair {
+            seed: self.seed,
+            network,
+            client,
+            server,
+        }
+    }
+
+    /// Sets it up and runs it for at most `limit`.
+    pub fn run(self, limit: Duration) -> Pair {
+        let mut pair = self.begin();
+        pair.run(limit);
+        pair
+    }
+}
+
+/// Two talkers and the network between them. A panic prints the seed and the ladder.
+#[derive(Debug)]
+pub struct Pair {
+    seed: u64,
+    /// What is between them.
+    pub network: Network,
+    /// At address 1.
+    pub client: Talker,
+    /// At address 2.
+    pub server: Talker,
+}
+
+impl Pair {
+    /// Runs until both connections have ended, nothing is left to happen, or `limit` has passed
+    /// since the beginning.
+    pub fn run(&mut self, limit: Duration) -> Stop {
+        self.network
+            .run(&mut [&mut self.client, &mut self.server], limit)
+    }
+
+    /// Runs for so long.
+    pub fn run_for(&mut self, time: Duration) -> Stop {
+        let limit = self.network.elapsed() + time;
+        self.run(limit)
+    }
+
+    /// What was sent, in words.
+    pub fn ladder(&self) -> Ladder<'_, impl Fn(Side, &[u8]) -> String> {
+        let words = Words::of(self.network.trace());
+        Ladder::new(self.network.trace(), move |side, packet: &[u8]| {
+            words.describe(side, packet)
+        })
+    }
+
+    /// The last packet of `kind` that this side sent, or of any kind, as bytes.
+    pub fn last(&self, side: Side, kind: Option<PacketType>) -> Option<Bytes> {
+        let packets = self.network.trace().packets();
+        let of_side = packets.filter(|(sender, _)| *sender == side);
+        of_side
+            .map(|(_, packet)| packet)
+            .filter(|packet| kind.is_none() || type_of(packet) == kind)
+            .last()
+            .cloned()
+    }
+
+    /// How many packets of `kind` this side sent.
+    pub fn count(&self, side: Side, kind: PacketType) -> usize {
+        let packets = self.network.trace().packets();
+        packets
+            .filter(|(sender, packet)| *sender == side && type_of(packet) == Some(kind))
+            .count()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}\n{}", self.seed, self.ladder());
+        }
+    }
+}
+
+/// The type of a packet; `None` of what is none.
+pub fn type_of(packet: &[u8]) -> Option<PacketType> {
+    Some(decode(packet)?.header.kind.packet_type())
+}
+
+/// Puts packets into words, with numbers that count from the first packet of each side.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    client: Option<Seq>,
+    server: Option<Seq>,
+}
+
+impl Words {
+    /// For the packets of `trace`, which has the first ones.
+    pub fn of(trace: &Trace) -> Self {
+        let first = |side| {
+            let mut packets = trace.packets().filter(|(sender, _)| *sender == side);
+            Some(decode(packets.next()?.1)?.header.seq)
+        };
+        Self {
+            client: first(Side::Client),
+            server: first(Side::Server),
+        }
+    }
+
+    /// The packet in words.
+    pub fn describe(&self, side: Side, packet: &[u8]) -> String {
+        let Some(mut packet) = decode(packet) else {
+            return format!("{} bytes that are no packet", packet.len());
+        };
+        let (own, other) = match side {
+            Side::Client => (self.client, self.server),
+            Side::Server => (self.server, self.client),
+        };
+        let since = |seq: Seq, first: Option<Seq>| {
+            first.map_or(seq, |first| Seq::new(seq.minus(first.get()).get()))
+        };
+        packet.header.seq = since(packet.header.seq, own);
+        match &mut packet.header.kind {
+            Kind::Request { .. } | Kind::Data | Kind::Listen { .. } => {}
+            Kind::Response { ack, .. }
+            | Kind::Ack { ack }
+            | Kind::DataAck { ack }
+            | Kind::CloseReq { ack }
+            | Kind::Close { ack }
+            | Kind::Reset { ack, .. }
+            | Kind::Sync { ack }
+            | Kind::SyncAck { ack } => *ack = since(*ack, other),
+        }
+        packet.to_string()
+    }
+}
+
+fn decode(packet: &[u8]) -> Option<Packet<'_>> {
+    Packet::decode(packet, &Checksum::Unused).ok()
+}
