@@ -10,6 +10,8 @@ use crate::Seq;
 use crate::packet::OptionWriter;
 
 mod ack_ratio;
+#[cfg(test)]
+mod tests;
 
 use ack_ratio::AckRatio;
 
