@@ -15,7 +15,7 @@ use dccp::{
 };
 use transport::Ecn;
 
-pub use pair::{Pair, Scenario, Words, type_of};
+pub use pair::{Pair, Scenario, Words, encode, header, type_of};
 
 use crate::link::Random;
 use crate::netsim::{self, Arrival, Departure, Node, address};
@@ -267,6 +267,20 @@ impl Talker {
     /// How the connection ended.
     pub const fn closed(&self) -> Option<CloseReason> {
         self.closed
+    }
+
+    /// Says so many messages more, and does not close.
+    pub fn say_more(&mut self, now: Instant, messages: u64) {
+        self.speech.messages = Some(self.sent + messages);
+        self.speech.closes = false;
+        self.run(now);
+    }
+
+    /// A message as every talker sends and knows them.
+    pub fn message(&self, number: u64, size: usize) -> Vec<u8> {
+        let mut message = Vec::new();
+        write_message(number, size, &mut message);
+        message
     }
 
     /// Ends the connection at once.

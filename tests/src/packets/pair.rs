@@ -1,14 +1,15 @@
 //! Two talkers and the network between them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dccp::packet::{Checksum, Kind, Packet, PacketType};
+use dccp::packet::{Checksum, DccpOption, Header, Kind, Packet, PacketType};
 use dccp::{Config, Seq};
 
 use super::{Speech, Talker, config};
 use crate::ladder::Ladder;
-use crate::netsim::{self, Network, Stop, Trace};
+use crate::netsim::{self, Network, Node as _, Stop, Trace};
 use crate::transcript::Side;
 
 /// Everything that decides a run of two talkers.
@@ -144,6 +145,60 @@ impl Pair {
             .cloned()
     }
 
+    /// The number of the last packet that this side sent.
+    ///
+    /// # Panics
+    ///
+    /// If it sent none.
+    pub fn last_seq(&self, side: Side) -> Seq {
+        let packet = self.last(side, None).expect("it sent something");
+        decode(&packet).expect("it sends packets").header.seq
+    }
+
+    /// Sends a packet to the other side in the name of `side`, between the ports of the
+    /// connection. The options are bytes.
+    ///
+    /// # Panics
+    ///
+    /// If that side sent nothing yet.
+    pub fn forge(&mut self, side: Side, kind: Kind, seq: Seq, options: &[u8], data: &[u8]) {
+        let genuine = self.last(side, None).expect("it sent something");
+        let genuine = decode(&genuine).expect("it sends packets").header;
+        let header = Header {
+            source_port: genuine.source_port,
+            destination_port: genuine.destination_port,
+            ..header(kind, seq)
+        };
+        let (from, to, other) = match side {
+            Side::Client => (&self.client, &self.server, Side::Server),
+            Side::Server => (&self.server, &self.client, Side::Client),
+        };
+        let (from, to) = (from.address(), to.address());
+        let packet = encode(self.network.carrier(), from, to, &header, options, data);
+        self.network.forge(Duration::ZERO, from, to, other, packet);
+    }
+
+    /// The value of the last Confirm among the options that this side sent that `chosen` likes.
+    pub fn last_with_option(
+        &self,
+        side: Side,
+        chosen: impl Fn(&DccpOption<'_>) -> bool,
+    ) -> Option<Vec<u8>> {
+        let packets = self.network.trace().packets();
+        let of_side = packets.filter(|(sender, _)| *sender == side);
+        let values = of_side.filter_map(|(_, packet)| {
+            let option = decode(packet)?
+                .options
+                .filter(|option| chosen(option))
+                .last();
+            match option {
+                Some(DccpOption::Confirm { value, .. }) => Some(value.to_vec()),
+                _ => None,
+            }
+        });
+        values.last()
+    }
+
     /// How many packets of `kind` this side sent.
     pub fn count(&self, side: Side, kind: PacketType) -> usize {
         let packets = self.network.trace().packets();
@@ -212,6 +267,42 @@ impl Words {
         }
         packet.to_string()
     }
+}
+
+/// A header whose ports are yet to be set.
+pub const fn header(kind: Kind, seq: Seq) -> Header {
+    Header {
+        source_port: 0,
+        destination_port: super::PORT,
+        ccval: 0,
+        cscov: 0,
+        short: false,
+        seq,
+        kind,
+    }
+}
+
+/// A packet as it would come from `from`, its options as bytes.
+pub fn encode(
+    carrier: netsim::Carrier,
+    from: SocketAddr,
+    to: SocketAddr,
+    header: &Header,
+    options: &[u8],
+    data: &[u8],
+) -> Bytes {
+    let mut packet = Vec::new();
+    header.encode(options, &mut packet);
+    packet.extend_from_slice(data);
+    let checksum = match carrier {
+        netsim::Carrier::Udp => Checksum::Unused,
+        netsim::Carrier::Ip => Checksum::Ip {
+            source: from.ip(),
+            destination: to.ip(),
+        },
+    };
+    checksum.seal(&mut packet);
+    packet.into()
 }
 
 fn decode(packet: &[u8]) -> Option<Packet<'_>> {
