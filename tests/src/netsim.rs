@@ -405,10 +405,7 @@ impl Network {
         let passed = self
             .pipe_mut(side)
             .send(now, at, departure.ecn, payload.clone());
-        let to = match side {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        };
+        let to = side.other();
         self.trace.push(Entry {
             at,
             side,

@@ -145,14 +145,32 @@ impl Pair {
             .cloned()
     }
 
+    /// The talker on this side.
+    pub const fn talker_mut(&mut self, side: Side) -> &mut Talker {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Tells a side that its path takes packets of `limit` bytes.
+    pub fn reject(&mut self, side: Side, limit: usize) {
+        let now = self.network.now();
+        self.talker_mut(side).handle_rejected(now, limit);
+    }
+
+    /// The number of the last packet that this side sent, if it sent any.
+    pub fn try_last_seq(&self, side: Side) -> Option<Seq> {
+        Some(decode(&self.last(side, None)?)?.header.seq)
+    }
+
     /// The number of the last packet that this side sent.
     ///
     /// # Panics
     ///
     /// If it sent none.
     pub fn last_seq(&self, side: Side) -> Seq {
-        let packet = self.last(side, None).expect("it sent something");
-        decode(&packet).expect("it sends packets").header.seq
+        self.try_last_seq(side).expect("it sent something")
     }
 
     /// Sends a packet to the other side in the name of `side`, between the ports of the
@@ -169,13 +187,25 @@ impl Pair {
             destination_port: genuine.destination_port,
             ..header(kind, seq)
         };
-        let (from, to, other) = match side {
-            Side::Client => (&self.client, &self.server, Side::Server),
-            Side::Server => (&self.server, &self.client, Side::Client),
-        };
-        let (from, to) = (from.address(), to.address());
+        let (from, to) = self.addresses(side);
         let packet = encode(self.network.carrier(), from, to, &header, options, data);
-        self.network.forge(Duration::ZERO, from, to, other, packet);
+        self.network
+            .forge(Duration::ZERO, from, to, side.other(), packet);
+    }
+
+    /// Sends what may be no packet at all to the other side in the name of `side`.
+    pub fn forge_bytes(&mut self, side: Side, bytes: Vec<u8>) {
+        let (from, to) = self.addresses(side);
+        self.network
+            .forge(Duration::ZERO, from, to, side.other(), bytes.into());
+    }
+
+    fn addresses(&self, from: Side) -> (SocketAddr, SocketAddr) {
+        let (client, server) = (self.client.address(), self.server.address());
+        match from {
+            Side::Client => (client, server),
+            Side::Server => (server, client),
+        }
     }
 
     /// The value of the last Confirm among the options that this side sent that `chosen` likes.

@@ -420,7 +420,7 @@ fn dh1_dh2_dh3_what_is_no_packet_is_not_answered() {
         &[],
     );
     let from = address(1, 6511);
-    let mut send = |network: &mut Network, bytes: Vec<u8>| {
+    let send = |network: &mut Network, bytes: Vec<u8>| {
         network.forge(
             Duration::ZERO,
             from,
