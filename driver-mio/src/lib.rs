@@ -108,7 +108,6 @@
 #![forbid(unsafe_code)]
 
 mod config;
-mod deadlines;
 mod readiness;
 mod run;
 mod serve;

@@ -11,12 +11,12 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use socket::stop::Shutdown;
 use transport::{
-    Admission, Buffers, CloseReason, Connection, Gate, Listener, Notice, Served, Service, Turn,
+    Admission, Buffers, CloseReason, Connection, Deadline, Deadlines, Gate, Listener, Notice,
+    Served, Service, Turn,
 };
 
 use crate::clock;
 use crate::config::Config;
-use crate::deadlines::{Deadline, Deadlines};
 use crate::readiness::{is_readable, poll, watch};
 use crate::slots::{Key, Named, Slots, fixed};
 
@@ -120,7 +120,7 @@ struct Server<'a, L: Listener, V: Service> {
     slots: Slots<Guest<ConnectionOf<L, V>>>,
     /// Who wants a turn, each once, in the order they came.
     ready: VecDeque<Key>,
-    deadlines: Deadlines,
+    deadlines: Deadlines<Key>,
     buffers: Buffers,
     /// How many connections were lost to a panic since that was told last.
     panicked: usize,

@@ -1,6 +1,9 @@
-//! The control messages that go with an SCTP message, encoded and decoded in safe code.
+//! The control messages that go with a message, encoded and decoded in safe code.
 
-use transport::{StreamId, Transmit};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroUsize;
+
+use transport::{Ecn, StreamId, Transmit};
 
 use crate::address::IPPROTO_SCTP;
 
@@ -78,6 +81,80 @@ impl ReceiveInfo {
             ppid: u32::from_be_bytes([p0, p1, p2, p3]),
             ordered: u16::from_ne_bytes([f0, f1]) & SCTP_UNORDERED == 0,
         }
+    }
+}
+
+const IPPROTO_IP: i32 = 0;
+const IPPROTO_UDP: i32 = 17;
+const IPPROTO_IPV6: i32 = 41;
+// As Linux numbers them; elsewhere none is found, and what they would tell is not known.
+const IP_TOS: i32 = 1;
+const IP_PKTINFO: i32 = 8;
+const IPV6_PKTINFO: i32 = 50;
+const IPV6_TCLASS: i32 = 67;
+const UDP_GRO: i32 = 104;
+
+/// Room for all control messages of a packet, with those that are asked for and not looked at.
+pub(crate) const PACKET_CONTROL: usize = 256;
+
+/// What the control messages of a packet say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PacketInfo {
+    /// Where the packet was sent to.
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) ecn: Ecn,
+    /// The size of each datagram of a train; `None` for a single one.
+    pub(crate) segment_size: Option<NonZeroUsize>,
+}
+
+impl PacketInfo {
+    pub(crate) fn find(mut control: &[u8]) -> Self {
+        let mut info = Self {
+            local: None,
+            ecn: Ecn::NotEct,
+            segment_size: None,
+        };
+        while let Some((level, kind, data, rest)) = next_control(control) {
+            match (level, kind) {
+                (IPPROTO_IP, IP_TOS) => {
+                    info.ecn = data.first().map_or(Ecn::NotEct, |tos| ecn_of(*tos));
+                }
+                (IPPROTO_IPV6, IPV6_TCLASS) => {
+                    let class = data.first_chunk().map(|class| i32::from_ne_bytes(*class));
+                    let class = class.and_then(|class| u8::try_from(class).ok());
+                    info.ecn = class.map_or(Ecn::NotEct, ecn_of);
+                }
+                // `struct in_pktinfo`: the interface, the local address, the destination in the
+                // header.
+                (IPPROTO_IP, IP_PKTINFO) => {
+                    let address = data.get(8..).and_then(|data| data.first_chunk::<4>());
+                    info.local = address.map(|address| Ipv4Addr::from(*address).into());
+                }
+                // `struct in6_pktinfo`: the address, the interface.
+                (IPPROTO_IPV6, IPV6_PKTINFO) => {
+                    let address = data.first_chunk::<16>();
+                    info.local = address.map(|address| Ipv6Addr::from(*address).to_canonical());
+                }
+                (IPPROTO_UDP, UDP_GRO) => {
+                    let size = data.first_chunk().map(|size| i32::from_ne_bytes(*size));
+                    let size = size.and_then(|size| usize::try_from(size).ok());
+                    info.segment_size = size.and_then(NonZeroUsize::new);
+                }
+                _ => {}
+            }
+            control = rest;
+        }
+        info
+    }
+}
+
+/// The ECN field of a type of service or a traffic class (RFC 3168 §5).
+pub(crate) const fn ecn_of(class: u8) -> Ecn {
+    match class & 3 {
+        0 => Ecn::NotEct,
+        1 => Ecn::Ect1,
+        2 => Ecn::Ect0,
+        _ => Ecn::Ce,
     }
 }
 

@@ -78,6 +78,7 @@ mod probe;
 mod sctp;
 pub mod stop;
 mod sys;
+mod udp;
 pub mod wait;
 
 use std::fmt;
@@ -86,6 +87,7 @@ pub use dccp::{DccpConfig, DccpListener, DccpSocket};
 pub use error::{BindError, ConnectError, NotAvailable, SocketError, Unavailable};
 pub use probe::{Probe, Support, probe};
 pub use sctp::{SctpConfig, SctpListener, SctpSocket};
+pub use udp::{UdpConfig, UdpSocket, source_address};
 
 /// The protocols that this crate makes sockets of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
