@@ -5,6 +5,7 @@
 
 pub mod drivers;
 pub mod fuzzing;
+pub mod hosts;
 pub mod ladder;
 pub mod link;
 pub mod netsim;
