@@ -1,6 +1,7 @@
 //! DCCP stacks of our own over a simulated packet network.
 
 mod fairness;
+mod files;
 mod handshake;
 mod hostile;
 mod path;
