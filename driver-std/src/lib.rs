@@ -89,6 +89,7 @@
 //!     };
 //!     let served = serve(
 //!         vec![listener],
+//!         Vec::new(),
 //!         hello,
 //!         &Config::default(),
 //!         &shutdown,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use socket::stop::Shutdown;
 use socket::wait::{Entry, Interest, wait};
-use transport::{Application, Buffers, CloseReason, Connection, DatagramSocket, Machine, Turn};
+use transport::{
+    Application, Buffers, CloseReason, Connection, DatagramSocket, Machine, Turn, Turns,
+};
 
 use crate::clock;
 
@@ -31,7 +33,9 @@ where
     S: DatagramSocket<Peer = M::Peer> + AsFd,
     A: Application<M>,
 {
-    drive(connection, grace, shutdown).map(|(application, _)| application)
+    let mut connection = connection;
+    drive(&mut connection, grace, shutdown, |_| {})?;
+    Ok(connection.into_application())
 }
 
 /// How [`drive`] came to its end.
@@ -43,16 +47,13 @@ pub(crate) enum End {
     Cut,
 }
 
-pub(crate) fn drive<M, S, A>(
-    mut connection: Connection<M, S, A>,
+/// Turns `connection` until its end, and calls `turned` after each turn.
+pub(crate) fn drive<C: Turns + ?Sized>(
+    connection: &mut C,
     grace: Duration,
     shutdown: &Shutdown,
-) -> io::Result<(A, End)>
-where
-    M: Machine,
-    S: DatagramSocket<Peer = M::Peer> + AsFd,
-    A: Application<M>,
-{
+    mut turned: impl FnMut(&mut C),
+) -> io::Result<End> {
     let mut buffers = Buffers::default();
     let mut readable = false;
     let mut cut_at: Option<Instant> = None;
@@ -60,7 +61,8 @@ where
         let now = clock();
         if shutdown.immediate.is_stopped() || cut_at.is_some_and(|cut_at| cut_at <= now) {
             connection.abort(now, CloseReason::Cancelled);
-            return Ok((connection.into_application(), End::Cut));
+            turned(connection);
+            return Ok(End::Cut);
         }
         let turn = if cut_at.is_none() && shutdown.graceful.is_stopped() {
             cut_at = Some(now + grace);
@@ -68,8 +70,9 @@ where
         } else {
             connection.turn(now, readable, &mut buffers)
         };
+        turned(connection);
         readable = match turn {
-            Turn::Done => return Ok((connection.into_application(), End::Finished)),
+            Turn::Done => return Ok(End::Finished),
             Turn::Again => false,
             Turn::Wait { write, deadline } => {
                 let interest = if write {
@@ -78,7 +81,7 @@ where
                     Interest::Read
                 };
                 let mut entries = [
-                    Entry::new(connection.socket().as_fd(), interest),
+                    Entry::new(connection.as_fd(), interest),
                     Entry::new(shutdown.immediate.as_fd(), Interest::Read),
                     Entry::new(shutdown.graceful.as_fd(), Interest::Read),
                 ];
