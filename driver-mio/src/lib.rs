@@ -6,7 +6,7 @@
 //! with mio.
 //!
 //! - [`serve`] accepts from any number of listeners and runs all connections on the calling
-//!   thread.
+//!   thread, those of packet sockets ([`transport::Resident`]) too.
 //! - [`run`] runs one connection: a client's, or the one of a packet socket that carries many
 //!   peers.
 //!

@@ -1,7 +1,7 @@
 //! One connection on the calling thread.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use socket::stop::Shutdown;
@@ -36,6 +36,62 @@ where
     let mut connection = connection;
     drive(&mut connection, grace, shutdown, |_| {})?;
     Ok(connection.into_application())
+}
+
+/// What ended [`run_until`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// What was waited for has come.
+    Done,
+    /// The connection has ended.
+    Ended,
+    /// The time is up.
+    TimedOut,
+    /// The cancel descriptor became readable.
+    Cancelled,
+}
+
+/// Turns `connection` on the calling thread until `done` says so, for what comes before [`run`],
+/// such as a handshake; whichever driver runs it then.
+///
+/// # Errors
+///
+/// When the system cannot wait for want of memory.
+pub fn run_until<C: Turns>(
+    connection: &mut C,
+    mut done: impl FnMut(&C) -> bool,
+    deadline: Instant,
+    cancel: Option<BorrowedFd<'_>>,
+) -> io::Result<Until> {
+    let mut buffers = Buffers::default();
+    let mut readable = false;
+    loop {
+        let now = clock();
+        let turn = connection.turn(now, readable, &mut buffers);
+        if done(connection) {
+            return Ok(Until::Done);
+        }
+        if deadline <= now {
+            return Ok(Until::TimedOut);
+        }
+        let (write, due) = match turn {
+            Turn::Done => return Ok(Until::Ended),
+            Turn::Again => (false, Some(now)),
+            Turn::Wait { write, deadline } => (write, deadline),
+        };
+        let interest = if write {
+            Interest::ReadWrite
+        } else {
+            Interest::Read
+        };
+        let mut entries = vec![Entry::new(connection.as_fd(), interest)];
+        entries.extend(cancel.map(|fd| Entry::new(fd, Interest::Read)));
+        wait(&mut entries, Some(due.map_or(deadline, |due| due.min(deadline))))?;
+        if entries.get(1).is_some_and(Entry::is_ready) {
+            return Ok(Until::Cancelled);
+        }
+        readable = entries[0].is_readable();
+    }
 }
 
 /// How [`drive`] came to its end.
