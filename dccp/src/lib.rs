@@ -15,4 +15,4 @@ pub use config::{Carrier, Config};
 pub use connection::{CloseReason, SendError, State, Stats};
 pub use endpoint::{ConnectError, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, Transmit};
 pub use seq::Seq;
-pub use service_code::ServiceCode;
+pub use service_code::{ServiceCode, ServiceCodeError};
