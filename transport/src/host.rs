@@ -411,7 +411,7 @@ fn send_all<S: Stack, M: Machine<Peer = ()>>(
 /// What the end of a connection means that was not made yet.
 const fn refusal(why: CloseReason) -> Refusal {
     match why {
-        CloseReason::Refused => Refusal::NobodyListens,
+        CloseReason::Refused => Refusal::NoStack,
         CloseReason::TimedOut => Refusal::TimedOut,
         CloseReason::Graceful
         | CloseReason::Aborted

@@ -16,6 +16,7 @@ mod host;
 mod pace;
 mod path;
 mod pump;
+mod resident;
 mod responder;
 mod service;
 mod socket;
@@ -33,6 +34,7 @@ pub use proto::machine::{
     CloseReason, Datagram, Delivery, Disposition, Ecn, Machine, StreamId, Transmit,
 };
 pub use pump::{Flow, Pump};
+pub use resident::{Resident, Turns};
 pub use responder::{LogEntry, Responder, Site};
 pub use service::{Notice, Served, Service};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};

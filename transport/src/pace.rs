@@ -28,6 +28,17 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For a socket with many peers: it is not given up because it takes nothing for a while. A
+    /// [`Host`](crate::Host) holds each of its connections to limits of its own.
+    pub const SHARED: Self = Self {
+        stall: Duration::from_secs(365 * 24 * 3600),
+        min_rate: 0,
+        rate_window: Duration::from_secs(30),
+        linger: Duration::from_secs(60),
+    };
+}
+
 /// What is sent and what has to wait, held against the [`Limits`].
 #[derive(Debug, Default)]
 pub(crate) struct Pace {

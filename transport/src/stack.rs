@@ -104,6 +104,8 @@ pub enum StackEvent {
 /// Why a connection did not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The peer's machine is there, but nobody takes the packets there: no stack, no UDP port.
+    NoStack,
     /// The peer is there, but nobody listens at the port.
     NobodyListens,
     /// The peer listens at the port, but for another DCCP service code.
@@ -121,6 +123,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NoStack => "nobody takes the packets there",
             Self::NobodyListens => "nobody listens there",
             Self::ServiceCode => "the peer has another service code",
             Self::Busy => "the peer has no room for another connection",

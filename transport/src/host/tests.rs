@@ -519,7 +519,7 @@ fn the_end_of_the_socket_ends_every_connection() {
         let ended = Told::Closed(CloseReason::Refused);
         assert_eq!(pair.at_client(id).last(), Some(&ended));
     }
-    let refusal = Progress::Refused(Refusal::NobodyListens);
+    let refusal = Progress::Refused(Refusal::NoStack);
     assert_eq!(pair.client.progress(pending), refusal);
     pair.carry();
     assert_eq!(pair.client.disposition(), Disposition::Close);
