@@ -392,7 +392,7 @@ impl Machine for Exchange {
         }
     }
 
-    fn handle_rejected(&mut self, _now: Instant, limit: usize) {
+    fn handle_rejected(&mut self, now: Instant, limit: usize) {
         if matches!(self.phase, Phase::Ended(_)) {
             return;
         }
@@ -400,7 +400,8 @@ impl Machine for Exchange {
             .retain(|event| !matches!(event, Event::Requested { .. }));
         if self.polled_beside {
             self.limit = limit;
-            return self.refuse_beside();
+            self.refuse_beside();
+            return self.ask_beside(now);
         }
         self.shrink_request(limit);
     }

@@ -10,9 +10,9 @@ use crate::client::timers::Timer;
 use crate::framing::{ExchangeId, Terms};
 use crate::range;
 
-/// The least time after which a request is repeated; an answer beside a body is prompt.
-const MIN_RETRY: Duration = Duration::from_millis(20);
-/// The most.
+/// The time that an answer may wait at the server behind blocks that are on their way out already.
+const QUEUED: Duration = Duration::from_millis(10);
+/// The most time until a request is repeated.
 const MAX_RETRY: Duration = Duration::from_secs(2);
 /// How often a request is repeated before its holes are left to the next one, or to a round.
 const MAX_REPEATS: u32 = 4;
@@ -45,7 +45,7 @@ impl Exchange {
 
     /// Asks for holes in front of the newest block of the exchange under way, the first ones first
     /// and no more than messages are known to be lost: others may only be late.
-    fn ask_beside(&mut self, now: Instant) {
+    pub(super) fn ask_beside(&mut self, now: Instant) {
         if self.lost == 0 || !self.takes_besides || !self.answered || self.beside.is_some() {
             return;
         }
@@ -105,7 +105,7 @@ impl Exchange {
         });
         let rtt = self.rtt.unwrap_or(MAX_RETRY);
         // Not longer each time: the server is there, and they are few.
-        let retry = (rtt * 3 / 2).clamp(MIN_RETRY, MAX_RETRY);
+        let retry = (rtt * 3 / 2 + QUEUED).min(MAX_RETRY);
         self.timers.set(Timer::Beside, now + retry);
         self.ask_at = Some(now + rtt);
         true
@@ -115,6 +115,7 @@ impl Exchange {
     pub(super) fn refuse_beside(&mut self) {
         if let Some(beside) = self.beside.take() {
             self.lost = self.lost.saturating_add(beside.messages);
+            self.ask_at = None;
             self.timers.stop(Timer::Beside);
         }
     }
@@ -181,7 +182,7 @@ impl Exchange {
             // A server sends all of a repair before it goes on with the rest.
             let is_passed = is_main && beside.head_came && blocks.front() == end;
             if is_passed || (exchange == beside.id && end == beside.end) {
-                return self.settle_beside(now);
+                self.settle_beside(now);
             }
         } else if is_main && self.lost > 0 {
             if !blocks.has_gap() {
