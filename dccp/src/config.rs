@@ -156,6 +156,9 @@ impl Default for Config {
     }
 }
 
+/// No path is taken to carry less, and an Ack with its options fits.
+pub(crate) const LEAST_PACKET: usize = 256;
+
 impl Config {
     /// With every value in the range that its field documents.
     pub(crate) fn in_range(mut self) -> Self {
@@ -169,7 +172,7 @@ impl Config {
         self.max_train = self.max_train.clamp(1, 64);
         self.pending_trains = self.pending_trains.clamp(1, 16);
         self.max_packet = self.max_packet.clamp(512, 65_507);
-        self.base_packet = self.base_packet.clamp(256, self.max_packet);
+        self.base_packet = self.base_packet.clamp(LEAST_PACKET, self.max_packet);
         self.ack_delay = self.ack_delay.min(Duration::from_millis(200));
         self
     }

@@ -38,13 +38,21 @@ struct Script {
 
 impl Script {
     fn new(settings: &Settings) -> Self {
-        Self { sender: Sender::new(settings), now: start(), next: 0, in_flight: 0 }
+        Self {
+            sender: Sender::new(settings),
+            now: start(),
+            next: 0,
+            in_flight: 0,
+        }
     }
 
     /// In congestion avoidance or, with `ssthresh` above, in slow start; a round trip is 100 ms.
     fn with(cwnd: u64, ssthresh: u64) -> Self {
         let rtt = Some(MS * 100);
-        let mut script = Self::new(&Settings { rtt, ..Settings::default() });
+        let mut script = Self::new(&Settings {
+            rtt,
+            ..Settings::default()
+        });
         script.sender.cwnd = cwnd;
         script.sender.ssthresh = ssthresh;
         script
@@ -53,7 +61,11 @@ impl Script {
     fn send(&mut self, count: u64) {
         for _ in 0..count {
             self.in_flight += 1;
-            let sent = SentData { seq: Seq::new(self.next), size: 1, in_flight: self.in_flight };
+            let sent = SentData {
+                seq: Seq::new(self.next),
+                size: 1,
+                in_flight: self.in_flight,
+            };
             assert_eq!(self.sender.on_sent(self.now, sent), 0, "CCVal is 0");
             self.next += 1;
         }
@@ -73,14 +85,21 @@ impl Script {
 
     /// The oldest packets are acknowledged.
     fn receive(&mut self, received: u64) {
-        self.acknowledge(Acknowledgment { received, ..nothing() });
+        self.acknowledge(Acknowledgment {
+            received,
+            ..nothing()
+        });
     }
 
     /// The oldest packets settle as `what` says.
     fn acknowledge(&mut self, what: Acknowledgment<'_>) {
         self.in_flight -= what.received + what.marked + what.lost;
         let ackno = Seq::new((self.next).saturating_sub(self.in_flight + 1));
-        let what = Acknowledgment { in_flight: self.in_flight, ackno, ..what };
+        let what = Acknowledgment {
+            in_flight: self.in_flight,
+            ackno,
+            ..what
+        };
         self.sender.on_acknowledged(self.now, &what);
     }
 
@@ -88,7 +107,12 @@ impl Script {
     fn lose_oldest(&mut self, received: u64) {
         let oldest = Seq::new(self.next - self.in_flight);
         let latest_loss = Some(oldest);
-        self.acknowledge(Acknowledgment { received, lost: 1, latest_loss, ..nothing() });
+        self.acknowledge(Acknowledgment {
+            received,
+            lost: 1,
+            latest_loss,
+            ..nothing()
+        });
     }
 
     fn windows(&self) -> (u64, u64) {
@@ -115,8 +139,18 @@ fn dd1_data_is_sent_only_while_pipe_is_below_cwnd() {
 
 #[test]
 fn dd3_initial_window_follows_rfc_3390() {
-    for (packet_size, expected) in [(500, 4), (1095, 4), (1096, 3), (2189, 3), (2190, 2), (9000, 2)] {
-        let mut script = Script::new(&Settings { packet_size, ..Settings::default() });
+    for (packet_size, expected) in [
+        (500, 4),
+        (1095, 4),
+        (1096, 3),
+        (2189, 3),
+        (2190, 2),
+        (9000, 2),
+    ] {
+        let mut script = Script::new(&Settings {
+            packet_size,
+            ..Settings::default()
+        });
         assert_eq!(script.fill(), expected);
         assert_eq!(script.sender.report().ssthresh, u64::MAX);
     }
@@ -172,7 +206,10 @@ fn dd4_congestion_avoidance_grows_by_one_for_a_window() {
 
 #[test]
 fn dd4_window_has_a_limit() {
-    let settings = Settings { max_window: 5, ..Settings::default() };
+    let settings = Settings {
+        max_window: 5,
+        ..Settings::default()
+    };
     let mut script = Script::new(&settings);
     for _ in 0..50 {
         script.fill();
@@ -203,13 +240,24 @@ fn dd5_a_mark_is_as_good_as_a_loss() {
     let mut script = Script::with(8, 100);
     script.fill();
     let latest_loss = Some(Seq::new(0));
-    script.acknowledge(Acknowledgment { received: 1, marked: 1, latest_loss, ..nothing() });
+    script.acknowledge(Acknowledgment {
+        received: 1,
+        marked: 1,
+        latest_loss,
+        ..nothing()
+    });
     assert_eq!(script.windows(), (4, 4));
 }
 
 #[test]
 fn dd5_windows_have_floors() {
-    for (cwnd, expected) in [(1, (1, 2)), (2, (1, 2)), (3, (1, 2)), (5, (2, 2)), (6, (3, 3))] {
+    for (cwnd, expected) in [
+        (1, (1, 2)),
+        (2, (1, 2)),
+        (3, (1, 2)),
+        (5, (2, 2)),
+        (6, (3, 3)),
+    ] {
         let mut script = Script::with(cwnd, u64::MAX);
         script.fill();
         script.lose_oldest(0);
@@ -251,7 +299,13 @@ fn dd6_losses_of_before_a_timeout_are_no_event_after_it() {
     script.send(1);
     let latest_loss = Some(Seq::new(19));
     let before = script.windows();
-    script.sender.on_acknowledged(script.now, &Acknowledgment { latest_loss, ..nothing() });
+    script.sender.on_acknowledged(
+        script.now,
+        &Acknowledgment {
+            latest_loss,
+            ..nothing()
+        },
+    );
     assert_eq!(script.windows(), before);
 }
 
@@ -272,11 +326,19 @@ fn dd6_an_acknowledgement_restarts_the_timer() {
 fn dd6_one_round_trip_is_taken_in_a_window() {
     let mut script = Script::new(&Settings::default());
     script.fill();
-    let sample = |rtt| Acknowledgment { received: 1, rtt: Some(rtt), ..nothing() };
+    let sample = |rtt| Acknowledgment {
+        received: 1,
+        rtt: Some(rtt),
+        ..nothing()
+    };
     script.acknowledge(sample(MS * 80));
     assert_eq!(script.sender.report().rtt, Some(MS * 80));
     script.acknowledge(sample(MS * 800));
-    assert_eq!(script.sender.report().rtt, Some(MS * 80), "of the same window");
+    assert_eq!(
+        script.sender.report().rtt,
+        Some(MS * 80),
+        "of the same window"
+    );
     script.receive(1);
     script.fill();
     script.acknowledge(sample(MS * 160));
@@ -292,11 +354,19 @@ fn dd7_an_idle_window_is_halved_for_each_timeout() {
     let timeout = script.sender.timeout();
     for (periods, expected) in [(0, 65), (1, 32), (2, 16), (3, 8), (6, 3), (1_000_000, 3)] {
         let later = script.now + timeout * periods;
-        assert_eq!(script.sender.permit(later, 0), Permit::Now(expected), "{periods} periods");
+        assert_eq!(
+            script.sender.permit(later, 0),
+            Permit::Now(expected),
+            "{periods} periods"
+        );
     }
     script.now += timeout * 2;
     script.fill();
-    assert_eq!(script.windows(), (16, 64), "the threshold remembers the window");
+    assert_eq!(
+        script.windows(),
+        (16, 64),
+        "the threshold remembers the window"
+    );
 }
 
 #[test]
@@ -314,7 +384,11 @@ fn dd7_a_window_that_is_not_full_does_not_grow() {
         let mut script = Script::with(10, ssthresh);
         for _ in 0..20 {
             script.send(5);
-            script.acknowledge(Acknowledgment { received: 5, limited: false, ..nothing() });
+            script.acknowledge(Acknowledgment {
+                received: 5,
+                limited: false,
+                ..nothing()
+            });
         }
         assert_eq!(script.sender.cwnd, 10);
     }
@@ -327,7 +401,11 @@ fn dd8_drops_in_the_receive_buffer_cost_a_packet_each() {
     let dropped = |code: usize, count| {
         let mut dropped = [0; 8];
         dropped[code] = count;
-        Acknowledgment { received: count, dropped, ..nothing() }
+        Acknowledgment {
+            received: count,
+            dropped,
+            ..nothing()
+        }
     };
     script.acknowledge(dropped(2, 3));
     assert_eq!(script.windows(), (7, 7), "slow start has ended");
@@ -345,7 +423,10 @@ fn dd8_drops_in_the_receive_buffer_cost_a_packet_each() {
         let mut script = Script::with(10, 1000);
         script.fill();
         let latest_loss = Some(Seq::new(0));
-        script.acknowledge(Acknowledgment { latest_loss, ..dropped(code, 2) });
+        script.acknowledge(Acknowledgment {
+            latest_loss,
+            ..dropped(code, 2)
+        });
         assert_eq!(script.windows(), (5, 5));
     }
 }
@@ -354,7 +435,11 @@ fn dd8_drops_in_the_receive_buffer_cost_a_packet_each() {
 fn dd8_slow_receiver_holds_the_window_for_a_round_trip() {
     let mut script = Script::with(10, 1000);
     script.fill();
-    script.acknowledge(Acknowledgment { received: 2, slow_receiver: true, ..nothing() });
+    script.acknowledge(Acknowledgment {
+        received: 2,
+        slow_receiver: true,
+        ..nothing()
+    });
     assert_eq!(script.windows(), (10, 10));
     for _ in 0..10 {
         script.fill();
@@ -375,7 +460,13 @@ fn da9_network_losses_and_drops_at_the_end_add_up() {
     script.fill();
     let latest_loss = Some(Seq::new(0));
     let dropped = [0, 0, 4, 0, 0, 0, 0, 0];
-    let what = Acknowledgment { received: 4, lost: 1, latest_loss, dropped, ..nothing() };
+    let what = Acknowledgment {
+        received: 4,
+        lost: 1,
+        latest_loss,
+        dropped,
+        ..nothing()
+    };
     script.acknowledge(what);
     // 20 + (10 - 20) + (16 - 20).
     assert_eq!(script.windows(), (6, 6));
@@ -384,7 +475,11 @@ fn da9_network_losses_and_drops_at_the_end_add_up() {
 /// Lets a whole window be acknowledged, with or without lost acknowledgements.
 fn window(script: &mut Script, acks_lost: u64) {
     script.fill();
-    script.acknowledge(Acknowledgment { received: script.in_flight, acks_lost, ..nothing() });
+    script.acknowledge(Acknowledgment {
+        received: script.in_flight,
+        acks_lost,
+        ..nothing()
+    });
 }
 
 #[test]
@@ -410,7 +505,10 @@ fn dd9_ack_ratio_doubles_with_lost_acknowledgements_and_returns_slowly() {
     }
     assert!((20..=32).contains(&at_three), "{at_three}");
     let last = windows - at_three;
-    assert!((script.sender.cwnd / 7..=script.sender.cwnd / 5).contains(&last), "{last}");
+    assert!(
+        (script.sender.cwnd / 7..=script.sender.cwnd / 5).contains(&last),
+        "{last}"
+    );
 }
 
 #[test]
@@ -419,7 +517,11 @@ fn dd9_ack_ratio_changes_once_in_a_window() {
     window(&mut script, 0);
     script.fill();
     for _ in 0..10 {
-        script.acknowledge(Acknowledgment { received: 2, acks_lost: 1, ..nothing() });
+        script.acknowledge(Acknowledgment {
+            received: 2,
+            acks_lost: 1,
+            ..nothing()
+        });
         script.fill();
         assert_eq!(script.sender.wishes().ack_ratio, Some(4));
     }
@@ -438,7 +540,15 @@ fn dd9_ack_ratio_is_never_more_than_the_window() {
         script.fill();
         script.lose_oldest(0);
         let ratio = u64::from(script.sender.wishes().ack_ratio.unwrap());
-        assert!(ratio <= script.sender.cwnd.div_ceil(2).max(2).min(script.sender.cwnd));
+        assert!(
+            ratio
+                <= script
+                    .sender
+                    .cwnd
+                    .div_ceil(2)
+                    .max(2)
+                    .min(script.sender.cwnd)
+        );
         script.receive(script.in_flight);
     }
 }
@@ -451,9 +561,17 @@ fn dd9_a_large_full_window_is_spared_acknowledgements() {
     assert_eq!(script.sender.wishes().ack_ratio, Some(32));
     // Not one that the application does not fill: its last packets would wait.
     script.send(100);
-    script.acknowledge(Acknowledgment { received: 100, limited: false, ..nothing() });
+    script.acknowledge(Acknowledgment {
+        received: 100,
+        limited: false,
+        ..nothing()
+    });
     script.send(100);
-    script.acknowledge(Acknowledgment { received: 100, limited: false, ..nothing() });
+    script.acknowledge(Acknowledgment {
+        received: 100,
+        limited: false,
+        ..nothing()
+    });
     assert_eq!(script.sender.wishes().ack_ratio, Some(2));
     // Nor beyond the limit.
     let mut script = Script::with(60_000, 60_000);
@@ -490,7 +608,11 @@ fn the_sequence_window_is_asked_for_ahead_of_the_congestion_window() {
             script.receive(2);
         }
         let in_force = asked[asked.len() - 3];
-        assert!(in_force * 3 / 4 > script.sender.cwnd, "{in_force} for {}", script.sender.cwnd);
+        assert!(
+            in_force * 3 / 4 > script.sender.cwnd,
+            "{in_force} for {}",
+            script.sender.cwnd
+        );
         changes += u32::from(wish(&script) != asked[asked.len() - 1]);
         asked.push(wish(&script));
     }
