@@ -339,6 +339,9 @@ impl Endpoint {
     /// for each 4-tuple, and ahead of what an earlier connection on the same one used (RFC 4340
     /// §7.2, as RFC 1948).
     fn initial_number(&self, now: Instant, ends: &Ends) -> crate::Seq {
+        if let Some(first) = self.cx.config.initial_sequence {
+            return first;
+        }
         let address = |address: IpAddr| match address {
             IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
             IpAddr::V6(address) => address.octets(),
