@@ -126,6 +126,8 @@ pub struct Talker {
     connected: u64,
     /// Not before this the next message goes out.
     next: Option<Instant>,
+    /// Whether congestion control said to wait.
+    blocked: bool,
     settled: bool,
     closing: bool,
     sent: u64,
@@ -176,6 +178,7 @@ impl Talker {
             id: None,
             connected: 0,
             next: None,
+            blocked: false,
             settled: false,
             closing: false,
             sent: 0,
@@ -214,6 +217,7 @@ impl Talker {
         self.id = Some(id.expect("there is room for one connection"));
         self.closed = None;
         self.closing = false;
+        self.blocked = false;
         self.run(now);
     }
 
@@ -333,7 +337,7 @@ impl Talker {
             }
             Event::Message(message) => self.on_message(&message),
             Event::Missing(packets) => self.missing += packets,
-            Event::Writable => {}
+            Event::Writable => self.blocked = false,
             Event::Settled => self.settled = true,
             Event::Closed(why) => {
                 assert!(self.endpoint.stats(id).is_none(), "the id names nothing");
@@ -376,17 +380,25 @@ impl Talker {
             }
             let (number, size) = (self.sent, self.speech.size.max(8));
             let result = self.endpoint.send_with(now, id, |most, out| {
-                write_message(number, size.min(most), out);
-                Some(())
+                // A message is not shorter than its number.
+                (most >= 8).then(|| write_message(number, size.min(most), out))
             });
             match result {
-                Ok(_) => {
+                Ok(None) => {
+                    self.blocked = true;
+                    return sent;
+                }
+                Ok(Some(())) => {
                     sent = true;
+                    self.blocked = false;
                     self.sent += 1;
                     self.settled = false;
                     self.next = Some(now + self.speech.pace);
                 }
-                Err(SendError::Full) => return sent,
+                Err(SendError::Full) => {
+                    self.blocked = true;
+                    return sent;
+                }
                 Err(SendError::TooBig) => unreachable!("no message is longer than it was told"),
                 Err(SendError::Closed) => return false,
             }
@@ -453,7 +465,7 @@ impl Node for Talker {
         let more = self.speech.messages.is_none_or(|all| self.sent < all);
         let speaks = more && self.connected > 0 && self.closed.is_none() && !self.closing;
         // Without a pace it is the endpoint that says when to go on.
-        let paced = speaks && !self.speech.pace.is_zero();
+        let paced = speaks && !self.speech.pace.is_zero() && !self.blocked;
         let next = self.next.filter(|_| paced);
         self.endpoint.poll_timeout().into_iter().chain(next).min()
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dccp::packet::{Checksum, DccpOption, Header, Kind, Packet, PacketType};
+use dccp::packet::{Checksum, DccpOption, Feature, Header, Kind, Packet, PacketType};
 use dccp::{Config, Seq};
 
 use super::{Speech, Talker, config};
@@ -208,23 +208,22 @@ impl Pair {
         }
     }
 
-    /// The value of the last Confirm among the options that this side sent that `chosen` likes.
-    pub fn last_with_option(
-        &self,
-        side: Side,
-        chosen: impl Fn(&DccpOption<'_>) -> bool,
-    ) -> Option<Vec<u8>> {
+    /// The value of the last Confirm of `feature` that this side sent after the handshake.
+    pub fn last_confirm(&self, side: Side, feature: Feature) -> Option<Vec<u8>> {
         let packets = self.network.trace().packets();
         let of_side = packets.filter(|(sender, _)| *sender == side);
         let values = of_side.filter_map(|(_, packet)| {
-            let option = decode(packet)?
-                .options
-                .filter(|option| chosen(option))
-                .last();
-            match option {
-                Some(DccpOption::Confirm { value, .. }) => Some(value.to_vec()),
-                _ => None,
+            let packet = decode(packet)?;
+            if packet.header.kind.packet_type() == PacketType::Response {
+                return None;
             }
+            let mut confirms = packet.options.filter_map(|option| match option {
+                DccpOption::Confirm {
+                    feature: of, value, ..
+                } if of == feature => Some(value.to_vec()),
+                _ => None,
+            });
+            confirms.next()
         });
         values.last()
     }

@@ -132,7 +132,8 @@ fn do4_forged_data_in_the_window_is_delivered_at_worst() {
     ];
     for options in bad {
         for mut pair in established() {
-            let next = pair.last_seq(Side::Client).plus(3);
+            // Ahead of what the client is about to send.
+            let next = pair.last_seq(Side::Client).plus(200);
             // A message as the talker knows them, so that it can be delivered.
             let data = pair.client.message(1000, 50);
             pair.forge(Side::Client, Kind::Data, next, &options, &data);
@@ -156,13 +157,14 @@ fn ds3_a_sync_from_far_ahead_is_ignored_while_the_connection_is_active() {
     }
     .begin();
     pair.run(Duration::from_secs(2));
+    let answered = pair.count(Side::Server, PacketType::SyncAck);
     for step in 1..200 {
         let ack = pair.last_seq(Side::Server);
         let far = pair.last_seq(Side::Client).plus(1_000_000 * step);
         pair.forge(Side::Client, Kind::Sync { ack }, far, &[], &[]);
         pair.run_for(Duration::from_millis(10));
     }
-    assert_eq!(pair.count(Side::Server, PacketType::SyncAck), 0);
+    assert_eq!(pair.count(Side::Server, PacketType::SyncAck), answered);
     let before = pair.server.received();
     pair.run_for(Duration::from_secs(1));
     assert!(pair.server.received() > before + 90, "{:?}", pair.server);
@@ -260,10 +262,7 @@ fn df11_a_sequence_window_beyond_the_limit_is_refused_and_one_below_allocates_no
             }]);
             pair.forge(Side::Client, Kind::Ack { ack }, seq, &change, &[]);
             pair.run_for(Duration::from_secs(1));
-            let answer = pair.last_with_option(Side::Server, |option| {
-                matches!(option, DccpOption::Confirm { feature, .. }
-                    if *feature == Feature::SEQUENCE_WINDOW)
-            });
+            let answer = pair.last_confirm(Side::Server, Feature::SEQUENCE_WINDOW);
             let value = answer.expect("each Change is confirmed");
             assert_eq!(value.is_empty(), !taken, "{window}");
             assert_eq!(pair.server.closed(), None);
@@ -293,7 +292,9 @@ fn df2_the_greatest_ack_ratio_does_not_stop_acknowledgements() {
     }]);
     pair.forge(Side::Server, Kind::Ack { ack }, seq, &change, &[]);
     pair.run_for(Duration::from_secs(60));
-    assert_eq!(pair.client.received(), 100, "{:?}", pair.server);
+    // The one with the forged packet's number is lost to it.
+    assert!(pair.client.received() >= 99, "{:?}", pair.server);
+    assert_eq!(pair.server.closed(), Some(CloseReason::Graceful));
 }
 
 // --- strangers --------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ fn dm1_an_mtu_that_falls_in_mid_transfer_is_found_out() {
 #[test]
 fn dm4_larger_packets_are_found_to_pass() {
     let mut scenario = bulk(5000);
+    scenario.server_says.size = 3000;
     scenario.keep = Some(100);
     let pair = scenario.run(Duration::from_secs(60));
     let mut sizes = pair
