@@ -559,19 +559,3 @@ fn di1_di2_a_connection_comes_about_by_a_cookie_alone() {
     assert_eq!(pair.client.closed(), Some(CloseReason::Graceful));
     insta::assert_snapshot!(pair.ladder());
 }
-
-#[test]
-fn dp11_timewait_answers_late_packets_with_no_connection() {
-    let mut pair = Scenario::new(Carrier::Udp, Speech::of(1, 1000)).begin();
-    pair.run(Duration::from_secs(60));
-    assert_eq!(pair.client.closed(), Some(CloseReason::Graceful));
-    let before = pair.count(Side::Client, PacketType::Reset);
-    let (seq, ack) = (
-        pair.last_seq(Side::Server).plus(1),
-        pair.last_seq(Side::Client),
-    );
-    pair.forge(Side::Server, Kind::DataAck { ack }, seq, &[], b"late");
-    pair.run_for(Duration::from_secs(1));
-    let after = pair.count(Side::Client, PacketType::Reset);
-    assert_eq!(after - before, 1);
-}

@@ -5,3 +5,4 @@ mod files;
 mod handshake;
 mod hostile;
 mod path;
+mod rules;
