@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 fn bound(ip: &str) -> UdpSocket {
     let address = SocketAddr::new(ip.parse().unwrap(), 0);
-    UdpSocket::bind(address, &UdpConfig::default()).unwrap()
+    UdpSocket::bind(address, &PacketConfig::default()).unwrap()
 }
 
 /// The next datagram or train, waited for.
@@ -85,7 +85,7 @@ fn an_answer_comes_from_the_address_that_was_asked() {
     let port = server.local_addr().port();
     for ip in ["127.0.0.1", "127.0.0.2"] {
         let asked = SocketAddr::new(ip.parse().unwrap(), port);
-        let mut client = UdpSocket::connect(asked, None, &UdpConfig::default()).unwrap();
+        let mut client = UdpSocket::connect(asked, None, &PacketConfig::default()).unwrap();
         client
             .send(&Transmit::message(Path::to(asked)), b"question")
             .unwrap();
@@ -107,7 +107,7 @@ fn an_answer_comes_from_the_address_that_was_asked() {
 fn nobody_at_the_port_is_told_at_once() {
     for ip in ["127.0.0.1", "::1"] {
         let nobody = bound(ip).local_addr();
-        let mut client = UdpSocket::connect(nobody, None, &UdpConfig::default()).unwrap();
+        let mut client = UdpSocket::connect(nobody, None, &PacketConfig::default()).unwrap();
         let transmit = Transmit::message(Path::to(nobody));
         client.send(&transmit, b"question").unwrap();
         let received = next(&mut client, &mut BytesMut::new()).unwrap();
@@ -163,6 +163,6 @@ fn the_receive_buffer_is_used_again() {
 #[test]
 fn two_sockets_do_not_share_a_port() {
     let first = bound("127.0.0.1");
-    let second = UdpSocket::bind(first.local_addr(), &UdpConfig::default());
+    let second = UdpSocket::bind(first.local_addr(), &PacketConfig::default());
     assert!(matches!(second, Err(BindError::InUse(_))));
 }
