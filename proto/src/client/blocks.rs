@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Event;
 use crate::digest::Digests;
 use crate::etag::EntityTag;
-use crate::framing::{Block, ExchangeId};
+use crate::framing::ExchangeId;
 use crate::intervals::Intervals;
 use crate::range::{self, ContentRange};
 use crate::request::Method;
@@ -148,7 +148,7 @@ impl Blocks {
 
     /// Whether the blocks of `exchange` are of this version.
     pub(super) fn accepts(&self, exchange: ExchangeId) -> bool {
-        self.accepted.contains(&exchange)
+        self.accepted.front() == Some(&exchange) || self.accepted.contains(&exchange)
     }
 
     /// The head of `exchange` said that it sends this version. `main` is under way all the while.
@@ -213,16 +213,19 @@ impl Blocks {
         self.asked_end = self.wanted.end;
     }
 
-    /// Takes a block of an accepted exchange, which is the one under way if `is_main`. `None` if it
+    /// Takes a block with `data` for `offset`, which are at most 2^48 together, of an accepted
+    /// exchange, which is the one under way if `is_main`. `None` if it
     /// was dropped: it lies outside the part that is wanted, or would need one interval too many
     /// and is to be asked for again.
     pub(super) fn take(
         &mut self,
-        block: Block,
+        offset: u64,
+        data: Bytes,
         is_main: bool,
         events: &mut VecDeque<Event>,
     ) -> Option<Taken> {
-        let range = block.range();
+        // The length of a buffer always fits.
+        let range = offset..offset + u64::try_from(data.len()).unwrap_or(0);
         let inside = range.start.max(self.wanted.start)..range.end.min(self.wanted.end);
         if inside.is_empty() {
             return None;
@@ -241,13 +244,10 @@ impl Blocks {
         };
         if self.new.first() == Some(&range) {
             // All of it is new, as ever when nothing is lost.
-            events.push_back(Event::Body {
-                offset: block.offset,
-                data: block.data,
-            });
+            events.push_back(Event::Body { offset, data });
             return Some(taken);
         }
-        let cut = |part: &Range<u64>| slice(&block.data, range.start, part);
+        let cut = |part: &Range<u64>| slice(&data, range.start, part);
         let mut from = inside.start;
         for new in &self.new {
             if from < new.start {
@@ -266,7 +266,8 @@ impl Blocks {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.received.covers(self.wanted.clone())
+        // Nothing else is ever received.
+        self.missing() == 0
     }
 
     pub(super) fn holes(&self) -> impl Iterator<Item = Range<u64>> {

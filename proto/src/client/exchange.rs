@@ -76,6 +76,10 @@ pub struct Exchange {
     early: VecDeque<Bytes>,
     early_bytes: usize,
     timers: Timers,
+    /// When a new byte came last, and when a block of the exchange under way did. The timers
+    /// `Stall` and `Round` follow these only when they are due, so that not every block moves them.
+    fed: Option<Instant>,
+    heard: Option<Instant>,
     events: VecDeque<Event>,
     limit: usize,
 }
@@ -141,6 +145,8 @@ impl Exchange {
             early: VecDeque::new(),
             early_bytes: 0,
             timers: Timers::default(),
+            fed: None,
+            heard: None,
             events: VecDeque::new(),
             limit: usize::MAX,
             config,
@@ -349,9 +355,11 @@ impl Machine for Exchange {
             match timer {
                 Timer::Retry => self.retry(),
                 Timer::Beside => self.on_beside_due(now),
-                Timer::Round if self.awaits_beside() => self.extend_round(now),
-                Timer::Round => self.begin_round(),
-                Timer::Stall => self.stalled(),
+                Timer::Round => self.on_round_due(now),
+                Timer::Stall => match self.fed.map(|fed| fed + self.config.stall) {
+                    Some(due) if now < due => self.timers.set(Timer::Stall, due),
+                    Some(_) | None => self.stalled(),
+                },
                 Timer::Linger => self.finish(true),
             }
         }

@@ -36,6 +36,10 @@ impl Timers {
         self.0[timer as usize] = Some(due);
     }
 
+    pub(super) const fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize].is_some()
+    }
+
     /// Sets the timer to `due`, unless it is due earlier.
     pub(super) fn set_at_latest(&mut self, timer: Timer, due: Instant) {
         let earlier = self.0[timer as usize].map_or(due, |set| set.min(due));

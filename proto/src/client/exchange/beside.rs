@@ -12,6 +12,8 @@ use crate::range;
 
 /// The time that an answer may wait at the server behind blocks that are on their way out already.
 const QUEUED: Duration = Duration::from_millis(10);
+/// The least time between two requests, so that what is lost gathers where round trips are short.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
 /// The most time until a request is repeated.
 const MAX_RETRY: Duration = Duration::from_secs(2);
 /// How often a request is repeated before its holes are left to the next one, or to a round.
@@ -107,7 +109,7 @@ impl Exchange {
         // Not longer each time: the server is there, and they are few.
         let retry = (rtt * 3 / 2 + QUEUED).min(MAX_RETRY);
         self.timers.set(Timer::Beside, now + retry);
-        self.ask_at = Some(now + rtt);
+        self.ask_at = Some(now + rtt.max(MIN_PAUSE));
         true
     }
 

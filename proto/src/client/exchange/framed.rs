@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 use super::{Asked, Exchange, MAX_RESTARTS, Phase};
 use crate::client::Failure;
 use crate::client::blocks::{Blocks, Taken, Version};
 use crate::client::placement::Placement;
 use crate::client::timers::Timer;
-use crate::framing::{Block, ExchangeId, Terms};
+use crate::framing::{Block, ExchangeId, HEADER_LENGTH, Terms};
 use crate::response::ResponseHead;
 use crate::status::Status;
 
@@ -133,18 +133,22 @@ impl Exchange {
         self.read_early(now);
     }
 
-    pub(super) fn read_block(&mut self, now: Instant, message: Bytes) {
-        let exchange = Block::peek(&message).map(|(exchange, _)| exchange);
-        let is_beside = exchange.is_some_and(|exchange| self.is_beside(exchange));
-        match (&mut self.phase, exchange) {
-            (Phase::Blocks(blocks), Some(exchange)) if blocks.accepts(exchange) => {
-                let is_main = exchange == self.id;
-                if let Some(block) = Block::decode(message)
-                    && let Some(taken) = blocks.take(block, is_main, &mut self.events)
-                {
-                    self.on_taken(now, exchange, taken);
-                }
+    pub(super) fn read_block(&mut self, now: Instant, mut message: Bytes) {
+        let header = Block::peek(&message);
+        let exchange = header.map(|(exchange, _)| exchange);
+        if let Phase::Blocks(blocks) = &mut self.phase
+            && let Some((exchange, offset)) = header
+            && blocks.accepts(exchange)
+        {
+            let is_main = exchange == self.id;
+            message.advance(HEADER_LENGTH);
+            if let Some(taken) = blocks.take(offset, message, is_main, &mut self.events) {
+                self.on_taken(now, exchange, taken);
             }
+            return;
+        }
+        let is_beside = exchange.is_some_and(|exchange| self.is_beside(exchange));
+        match (&self.phase, exchange) {
             (Phase::Blocks(_) | Phase::Waiting(_), Some(exchange))
                 if !self.answered && exchange == self.id =>
             {
@@ -164,20 +168,18 @@ impl Exchange {
     fn on_taken(&mut self, now: Instant, exchange: ExchangeId, taken: Taken) {
         if taken.progress {
             self.progress = true;
-            self.timers.set(Timer::Stall, now + self.config.stall);
+            self.fed = Some(now);
         }
         if self.answered && exchange == self.id {
-            match taken {
-                Taken {
-                    end_came: false, ..
-                } => {
+            if !taken.end_came {
+                self.heard = Some(now);
+                if !self.timers.is_set(Timer::Round) {
                     self.timers.set(Timer::Round, now + self.quiet());
                 }
-                Taken { progress: true, .. } => {
-                    self.timers.set(Timer::Round, now + self.reorder());
-                }
+            } else if taken.progress {
+                self.timers.set(Timer::Round, now + self.reorder());
+            } else {
                 // A copy, behind the end: nothing to wait for.
-                Taken { .. } => {}
             }
         } else if self.answered && taken.progress && exchange.follows(self.id) {
             self.extend_round(now);

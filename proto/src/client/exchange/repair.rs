@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Asked, Exchange, MAX_RESTARTS, Phase};
+use crate::client::blocks::Blocks;
 use crate::client::timers::Timer;
 use crate::client::{Event, Failure};
 use crate::etag::EntityTag;
@@ -37,6 +38,17 @@ impl Exchange {
     pub(super) fn reorder(&self) -> Duration {
         let base = self.rtt.unwrap_or(MAX_QUIET);
         base.clamp(MIN_REORDER, MAX_QUIET) * (1 << self.idle_rounds.min(3))
+    }
+
+    /// Begins a round, unless something came since its timer was set, or is on its way.
+    pub(super) fn on_round_due(&mut self, now: Instant) {
+        let end_came = self.blocks().is_some_and(Blocks::end_came);
+        let due = self.heard.map(|heard| heard + self.quiet());
+        match due.filter(|due| now < *due && !end_came) {
+            Some(due) => self.timers.set(Timer::Round, due),
+            None if self.awaits_beside() => self.extend_round(now),
+            None => self.begin_round(),
+        }
     }
 
     /// Asks for what is missing.
