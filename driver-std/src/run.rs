@@ -86,14 +86,10 @@ pub fn run_until<C: Turns>(
         };
         let mut entries = vec![Entry::new(connection.as_fd(), interest)];
         entries.extend(cancel.map(|fd| Entry::new(fd, Interest::Read)));
-<<<<<<< HEAD
-        wait(&mut entries, Some(due.map_or(deadline, |due| due.min(deadline))))?;
-=======
         wait(
             &mut entries,
             Some(due.map_or(deadline, |due| due.min(deadline))),
         )?;
->>>>>>> carriers
         if entries.get(1).is_some_and(Entry::is_ready) {
             return Ok(Until::Cancelled);
         }

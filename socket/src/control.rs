@@ -148,8 +148,6 @@ impl PacketInfo {
     }
 }
 
-<<<<<<< HEAD
-=======
 /// The most bytes of [`PacketControl`]: two messages.
 const MAX_PACKET_CONTROL: usize = 64;
 
@@ -213,7 +211,6 @@ const fn class_of(ecn: Ecn) -> u8 {
     }
 }
 
->>>>>>> carriers
 /// The ECN field of a type of service or a traffic class (RFC 3168 §5).
 pub(crate) const fn ecn_of(class: u8) -> Ecn {
     match class & 3 {

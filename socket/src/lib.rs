@@ -93,11 +93,7 @@ pub use error::{BindError, ConnectError, NotAvailable, SocketError, Unavailable}
 pub use probe::{Probe, Support, probe};
 pub use raw::RawSocket;
 pub use sctp::{SctpConfig, SctpListener, SctpSocket};
-<<<<<<< HEAD
-pub use udp::{UdpConfig, UdpSocket, source_address};
-=======
 pub use udp::{PacketConfig, UdpSocket, source_address};
->>>>>>> carriers
 
 /// The protocols that this crate makes sockets of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

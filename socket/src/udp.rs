@@ -27,15 +27,9 @@ const RECEIVE_CHUNK: usize = 4 * MAX_RECEIVED;
 const MAX_PAYLOAD_IPV4: usize = 65_535 - 20 - 8;
 const MAX_PAYLOAD_IPV6: usize = 65_535 - 8;
 
-<<<<<<< HEAD
-/// Settings of a UDP socket.
-#[derive(Clone, Copy, Debug)]
-pub struct UdpConfig {
-=======
 /// Settings of a packet socket: UDP or raw IP.
 #[derive(Clone, Copy, Debug)]
 pub struct PacketConfig {
->>>>>>> carriers
     /// The size in bytes of the receive buffer. What does not fit in is lost, so it is asked for
     /// with `SO_RCVBUFFORCE`, which a privileged process may use, and else with `SO_RCVBUF`, which
     /// `net.core.rmem_max` limits. The kernel doubles it. Default: 4 MiB.
@@ -44,11 +38,7 @@ pub struct PacketConfig {
     pub send_buffer: usize,
 }
 
-<<<<<<< HEAD
-impl Default for UdpConfig {
-=======
 impl Default for PacketConfig {
->>>>>>> carriers
     fn default() -> Self {
         Self {
             receive_buffer: 4 << 20,
@@ -89,11 +79,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// When the address cannot be had.
-<<<<<<< HEAD
-    pub fn bind(address: SocketAddr, config: &UdpConfig) -> Result<Self, BindError> {
-=======
     pub fn bind(address: SocketAddr, config: &PacketConfig) -> Result<Self, BindError> {
->>>>>>> carriers
         let socket = open(address.is_ipv6(), config)?;
         bind(&socket, address)?;
         Self::new(socket, false).map_err(|error| BindError::new(address, error))
@@ -110,11 +96,7 @@ impl UdpSocket {
     pub fn connect(
         remote: SocketAddr,
         local: Option<IpAddr>,
-<<<<<<< HEAD
-        config: &UdpConfig,
-=======
         config: &PacketConfig,
->>>>>>> carriers
     ) -> Result<Self, ConnectError> {
         let socket = open(remote.is_ipv6(), config)?;
         if let Some(local) = local {
@@ -199,11 +181,7 @@ fn is_refused_train(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))
 }
 
-<<<<<<< HEAD
-fn open(ipv6: bool, config: &UdpConfig) -> Result<Socket, SocketError> {
-=======
 fn open(ipv6: bool, config: &PacketConfig) -> Result<Socket, SocketError> {
->>>>>>> carriers
     let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
         .map_err(SocketError::OutOfResources)?;
@@ -298,11 +276,7 @@ fn receive(socket: &Socket, buffer: &mut BytesMut, connected: bool) -> io::Resul
     if buffer.capacity() < MAX_RECEIVED {
         buffer.reserve(RECEIVE_CHUNK);
     }
-<<<<<<< HEAD
-    let mut control = Control([0; PACKET_CONTROL]);
-=======
     let mut control = Control::default();
->>>>>>> carriers
     let received = sys::recv_message_from(socket.as_fd(), buffer, MAX_RECEIVED, &mut control.0);
     let (message, peer) = match received {
         Ok(received) => received,
@@ -328,15 +302,12 @@ fn receive(socket: &Socket, buffer: &mut BytesMut, connected: bool) -> io::Resul
 #[repr(align(8))]
 pub(crate) struct Control(pub(crate) [u8; PACKET_CONTROL]);
 
-<<<<<<< HEAD
-=======
 impl Default for Control {
     fn default() -> Self {
         Self([0; PACKET_CONTROL])
     }
 }
 
->>>>>>> carriers
 fn is_refused(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionRefused
 }

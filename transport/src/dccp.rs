@@ -137,7 +137,7 @@ impl Stack for DccpStack {
         let id = self
             .endpoint
             .connect(now, path, remote.port(), service)
-            .map_err(|dccp::ConnectError| NoRoom)?;
+            .map_err(|_| NoRoom)?;
         self.connecting.insert(id);
         Ok(id)
     }
@@ -188,7 +188,7 @@ const fn reason(why: dccp::CloseReason) -> CloseReason {
         dccp::CloseReason::Reset(_)
         | dccp::CloseReason::Protocol(_)
         | dccp::CloseReason::Aborted => CloseReason::Aborted,
-        dccp::CloseReason::TimedOut => CloseReason::TimedOut,
+        dccp::CloseReason::TimedOut | dccp::CloseReason::Unreachable => CloseReason::TimedOut,
     }
 }
 
@@ -203,7 +203,7 @@ const fn refusal(why: dccp::CloseReason) -> Refusal {
             _ => Refusal::Aborted,
         },
         dccp::CloseReason::Protocol(_) => Refusal::Negotiation,
-        dccp::CloseReason::TimedOut => Refusal::TimedOut,
+        dccp::CloseReason::TimedOut | dccp::CloseReason::Unreachable => Refusal::TimedOut,
         dccp::CloseReason::Graceful | dccp::CloseReason::Aborted => Refusal::Aborted,
     }
 }
