@@ -136,8 +136,9 @@ impl<S: Stack, V: Service> Host<S, V> {
         }
     }
 
-    /// Runs `machine` and `application` on the connection `id`, which is
-    /// [`Progress::Connected`] and has none. If it has ended meanwhile, the machine is told.
+    /// Runs `machine` and `application` on the connection `id` that [`Self::connect`] began and
+    /// that has none. Nothing is sent before it is [`Progress::Connected`]; if it has ended
+    /// already, the machine is told.
     pub fn begin(
         &mut self,
         now: Instant,
