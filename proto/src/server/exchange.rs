@@ -6,8 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::answer::{self, Answer, Context, Representation};
-use super::beside::{Beside, Besides};
-use super::sending::{Cut, Sending, Sent};
+use super::answering::{Answering, Asked, Found};
+use super::beside::Besides;
+use super::sending::{Cut, Sending};
 use super::{Command, Config, Event, Summary};
 use crate::date::HttpDate;
 use crate::framing::{self, ExchangeId, Terms};
@@ -57,108 +58,6 @@ enum State {
     Deciding(Box<Asked>),
     Answering(Box<Answering>),
     Ended(Disposition),
-}
-
-/// A request that came, as far as its answer depends on it.
-#[derive(Debug)]
-struct Asked {
-    /// The message as received, to know its copies. Empty without the offset framing.
-    message: Bytes,
-    framing: Option<ExchangeId>,
-    stream: StreamId,
-    head_only: bool,
-    form: Form,
-    reason: &'static str,
-    /// `None` for a request that is refused.
-    request: Option<Request>,
-}
-
-#[derive(Debug)]
-struct Answering {
-    asked: Asked,
-    status: Status,
-    sending: Sending,
-    /// Whether [`Event::Finished`] was told.
-    reported: bool,
-    /// What repairs beside it are made of; `None` if there can be none.
-    found: Option<Found>,
-    besides: Besides,
-    /// The latest exchange of which a request came.
-    latest: Option<ExchangeId>,
-    /// The exchange beside this one that the last message was of, if it was of one.
-    polled: Option<ExchangeId>,
-}
-
-/// The representation that an answer is made of.
-#[derive(Debug)]
-struct Found {
-    representation: Representation,
-    /// What time it was at `at`.
-    date: HttpDate,
-    at: Instant,
-}
-
-impl Found {
-    fn date(&self, now: Instant) -> HttpDate {
-        let passed = now.saturating_duration_since(self.at).as_secs();
-        HttpDate::from_unix(self.date.unix().saturating_add(passed))
-    }
-}
-
-impl Answering {
-    /// What the next message is of.
-    fn current(&mut self) -> &mut Sending {
-        if !self.sending.is_head_due()
-            && let Some(beside) = self.besides.current()
-        {
-            return &mut beside.sending;
-        }
-        &mut self.sending
-    }
-
-    fn poll(&mut self, limit: usize, out: &mut Vec<u8>) -> Option<Sent> {
-        if !self.sending.is_head_due()
-            && let Some(beside) = self.besides.current()
-        {
-            let sent = beside.sending.poll(limit, out)?;
-            self.polled = Some(beside.exchange);
-            let last = self.is_drained();
-            return Some(Sent { last, ..sent });
-        }
-        let sent = self.sending.poll(limit, out)?;
-        self.polled = None;
-        let last = sent.last && self.besides.is_drained();
-        Some(Sent { last, ..sent })
-    }
-
-    /// What the transport refused.
-    fn polled(&mut self) -> &mut Sending {
-        if let Some(exchange) = self.polled
-            && let Some(beside) = self.besides.by_exchange(exchange)
-        {
-            return &mut beside.sending;
-        }
-        &mut self.sending
-    }
-
-    /// The bytes to ask of the application now, if any; one piece at a time.
-    fn want(&mut self, limit: usize) -> Option<(u64, usize)> {
-        if self.sending.is_waiting() || self.besides.waiting().is_some() {
-            return None;
-        }
-        self.current().want(limit)
-    }
-
-    fn give(&mut self, data: Bytes) -> bool {
-        match self.besides.waiting() {
-            Some(beside) => beside.sending.give(data),
-            None => self.sending.give(data),
-        }
-    }
-
-    fn is_drained(&self) -> bool {
-        self.sending.is_drained() && self.besides.is_drained()
-    }
 }
 
 impl Exchange {
@@ -302,15 +201,7 @@ impl Exchange {
         let mut latest = current;
         if let State::Answering(answering) = &mut self.state {
             latest = answering.latest.unwrap_or(current);
-            // "Send the head again, go on with the body."
-            let again = if is_copy {
-                Some(&mut answering.sending)
-            } else {
-                let beside = answering.besides.by_message(&datagram.payload);
-                beside.map(|beside| &mut beside.sending)
-            };
-            if let Some(sending) = again {
-                sending.repeat_head();
+            if answering.repeat_head(&datagram.payload) {
                 return self.extend(now);
             }
         }
@@ -334,9 +225,8 @@ impl Exchange {
         }
     }
 
-    /// Answers a request for parts of the representation that is being sent, before it goes on;
-    /// with as many such requests as there may be it is dropped, and the client repeats it.
-    /// `false` if it is about something else, so that it has to take the place of what is sent.
+    /// Answers a request for parts of the representation that is being sent, before it goes on.
+    /// `false` if it has to take the place of what is sent.
     fn answer_beside(
         &mut self,
         now: Instant,
@@ -347,46 +237,12 @@ impl Exchange {
         let State::Answering(answering) = &mut self.state else {
             return false;
         };
-        let Some(found) = answering.found.as_ref().filter(|_| !answering.reported) else {
-            return false;
-        };
-        let same_target =
-            (answering.asked.request.as_ref()).is_some_and(|asked| asked.target == request.target);
-        if request.method != Method::Get || !same_target {
-            return false;
+        let is_taken = answering.begin_beside(now, request, exchange, message, &self.config);
+        if is_taken {
+            self.extend(now);
+            self.want();
         }
-        if !answering.besides.has_room(self.config.max_besides) {
-            return true;
-        }
-        let context = Context {
-            request: Some(request),
-            head_only: false,
-            reason: "",
-            framing: Some(Terms::beside(exchange)),
-            server: self.config.server,
-            date: found.date(now),
-        };
-        let plan = answer::plan(context, Answer::Found(found.representation.clone()));
-        if plan.status != Status::PARTIAL_CONTENT {
-            return false;
-        }
-        let mut head = Vec::new();
-        response::write(&mut head, plan.status, &plan.fields);
-        let cut = Cut {
-            message: self.config.body_message,
-            read_ahead: self.config.read_ahead,
-            framing: Some(exchange),
-        };
-        let beside = Beside {
-            message: message.clone(),
-            exchange,
-            sending: Sending::new(head.into(), plan.body, cut),
-        };
-        answering.besides.push(beside, self.config.max_besides);
-        answering.latest = Some(exchange);
-        self.extend(now);
-        self.want();
-        true
+        is_taken
     }
 
     /// A message of the framing came or went: the connection is not idle.

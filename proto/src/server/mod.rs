@@ -5,6 +5,7 @@
 //! messages. It names no file and no path on disk.
 
 mod answer;
+mod answering;
 mod beside;
 mod exchange;
 mod sending;

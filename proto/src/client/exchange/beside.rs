@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Asked, Exchange, Phase};
 use crate::client::Event;
 use crate::client::timers::Timer;
-use crate::framing::{ExchangeId, Terms};
+use crate::framing::{Block, ExchangeId, Terms};
 use crate::range;
 
 /// The time that an answer may wait at the server behind blocks that are on their way out already.
@@ -39,7 +39,8 @@ impl Exchange {
     /// The transport knows that messages of the server are lost.
     pub(super) fn on_missing(&mut self, now: Instant, messages: u64) {
         self.lost = self.lost.saturating_add(messages);
-        if !self.answered && !self.early.is_empty() {
+        let early = self.early.back().and_then(|message| Block::peek(message));
+        if !self.answered && early.is_some_and(|(exchange, _)| exchange == self.id) {
             self.hasten_retry(now);
         }
         self.ask_beside(now);

@@ -274,3 +274,34 @@ fn hu8_numbers_that_have_gone_round_pass_over_the_exchange_under_way() {
         expected = if expected == 16383 { 2 } else { expected + 1 };
     }
 }
+
+#[test]
+fn hu4_a_head_that_is_known_to_be_lost_is_asked_for_at_once() {
+    let mut script = Script::dccp();
+    script.now += RTT;
+    script.block(1, 0, "ab");
+    let wait = script.client.poll_timeout().unwrap() - script.now;
+    assert_eq!(wait, RTT, "it may be late");
+    script.loses(1);
+    assert_eq!(script.waits(), Duration::ZERO);
+    assert!(script.sent().is_some());
+    // Once: the answer to that takes its time.
+    script.loses(1).block(1, 2, "cd").asks_nothing();
+    assert_ne!(script.client.poll_timeout(), Some(script.now));
+    // A peer without the framing may take a copy for another request.
+    let mut script = Script::dccp();
+    script.now += RTT;
+    script.says("hello").loses(1).asks_nothing();
+    assert_ne!(script.client.poll_timeout(), Some(script.now));
+}
+
+#[test]
+fn hu8_without_a_validator_nothing_is_asked_for_beside_a_body() {
+    let mut script = Script::dccp();
+    script.now += RTT;
+    script.says(
+        "HTTP/1.0 200 OK\r\nContent-Length: 26\r\nBody-Framing: offset;exchange=1;beside\r\n\r\n",
+    );
+    script.block(1, 0, "ab").block(1, 4, "ef");
+    script.loses(1).asks_nothing();
+}
