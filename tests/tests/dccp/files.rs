@@ -248,3 +248,9 @@ fn soak() {
         }
     }
 }
+#[test]
+fn zz_debug() {
+    let w = Weather { loss: 50, burst: 1, reordering: 100, duplication: 0, corruption: 0, latency: 20 };
+    let got = get(1023, 1000, w);
+    println!("{got}");
+}
