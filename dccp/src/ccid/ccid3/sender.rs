@@ -56,8 +56,9 @@ pub(crate) struct Sender {
     /// Whether data was sent since the timer was set.
     is_active: bool,
     last_sent: Option<Instant>,
-    /// The nominal time of the next packet.
-    next: Option<Instant>,
+    /// The nominal time of the packet sent last. The next one follows it at whatever rate there is
+    /// by then, so that a long wait ends when the rate rises (RFC 5348 §4.6).
+    paced_from: Option<Instant>,
     limited: NotLimited,
     counter: Counter,
     /// Reports since the last feedback packet that slow the sender down (DT12).
@@ -105,7 +106,7 @@ impl Sender {
             deadline: None,
             is_active: false,
             last_sent: None,
-            next: None,
+            paced_from: None,
             limited: NotLimited::default(),
             counter: Counter::default(),
             slowed: Slowed::default(),
@@ -154,7 +155,8 @@ impl Sender {
     fn nominal(&self, now: Instant) -> Instant {
         let credit = self.rtt.map_or(Duration::ZERO, |(rtt, _)| seconds(rtt));
         let oldest = now.checked_sub(credit).unwrap_or(now);
-        self.next.map_or(now, |next| next.max(oldest))
+        self.paced_from
+            .map_or(now, |last| (last + self.gap()).max(oldest))
     }
 
     /// The nofeedback timer's length.
@@ -236,6 +238,15 @@ impl Sender {
     /// Step 4 of RFC 5348 §4.3, from `recv_limit` on.
     fn set_rate(&mut self, now: Instant, limit: f64) {
         let round_trip = self.round_trip();
+        // Zeros alone come from feedback without new data: the first, and one for a loss that a
+        // packet without data gave away. They say nothing of what the path takes, and one packet
+        // in 64 seconds is no answer to one that was lost (RFC 4342 §5.1 keeps the initial rate
+        // for those who send little).
+        let limit = if limit > 0.0 {
+            limit
+        } else {
+            self.initial_rate()
+        };
         if self.loss_event_rate > 0.0 {
             self.fair_rate = tfrc::throughput(self.size, round_trip, self.loss_event_rate);
             self.rate = self.fair_rate.min(limit).max(self.lowest_rate());
@@ -379,8 +390,7 @@ impl crate::ccid::Sender for Sender {
         let size = sent.size.max(1) as f64;
         // RFC 4342 §5.3: over many packets, so that a short one does not change the rate.
         self.size += (size - self.size) / 128.0;
-        let gap = self.gap();
-        self.next = Some(self.nominal(now) + gap);
+        self.paced_from = Some(self.nominal(now));
         self.last_sent = Some(now);
         if self.deadline.is_none() {
             self.set_timer(now);
@@ -390,7 +400,7 @@ impl crate::ccid::Sender for Sender {
             // `tld` of a round trip known from the handshake.
             self.doubled.get_or_insert(now);
         }
-        if self.next.is_some_and(|next| now + self.early() < next) {
+        if now + self.early() < self.nominal(now) {
             self.limited.on_all_sent(now);
         }
         self.counter.on_sent(now, sent.seq, self.round_trip())
