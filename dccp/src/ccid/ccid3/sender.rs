@@ -59,6 +59,10 @@ pub(crate) struct Sender {
     /// The nominal time of the packet sent last. The next one follows it at whatever rate there is
     /// by then, so that a long wait ends when the rate rises (RFC 5348 §4.6).
     paced_from: Option<Instant>,
+    /// That packet's size in bytes: it, not `s`, is what the rate was used for. With `s` a flow of
+    /// short packets would wait for bytes that it did not send, be received at less than half of
+    /// what it may send, and be allowed less and less.
+    paced_size: f64,
     limited: NotLimited,
     counter: Counter,
     /// Reports since the last feedback packet that slow the sender down (DT12).
@@ -107,6 +111,7 @@ impl Sender {
             is_active: false,
             last_sent: None,
             paced_from: None,
+            paced_size: size,
             limited: NotLimited::default(),
             counter: Counter::default(),
             slowed: Slowed::default(),
@@ -142,7 +147,12 @@ impl Sender {
 
     /// `t_ipi`.
     fn gap(&self) -> Duration {
-        seconds(self.size / self.instant_rate)
+        self.time_for(self.size)
+    }
+
+    /// How long so many bytes take at the rate now.
+    fn time_for(&self, bytes: f64) -> Duration {
+        seconds(bytes / self.instant_rate)
     }
 
     /// How much earlier than its nominal time a packet may be sent (RFC 5348 §8.3).
@@ -155,8 +165,9 @@ impl Sender {
     fn nominal(&self, now: Instant) -> Instant {
         let credit = self.rtt.map_or(Duration::ZERO, |(rtt, _)| seconds(rtt));
         let oldest = now.checked_sub(credit).unwrap_or(now);
-        self.paced_from
-            .map_or(now, |last| (last + self.gap()).max(oldest))
+        self.paced_from.map_or(now, |last| {
+            (last + self.time_for(self.paced_size)).max(oldest)
+        })
     }
 
     /// The nofeedback timer's length.
@@ -391,6 +402,7 @@ impl crate::ccid::Sender for Sender {
         // RFC 4342 §5.3: over many packets, so that a short one does not change the rate.
         self.size += (size - self.size) / 128.0;
         self.paced_from = Some(self.nominal(now));
+        self.paced_size = size;
         self.last_sent = Some(now);
         if self.deadline.is_none() {
             self.set_timer(now);

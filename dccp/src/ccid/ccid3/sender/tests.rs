@@ -267,12 +267,34 @@ fn dt8_a_loss_before_any_receive_rate_leaves_the_initial_rate_at_most() {
     script.now += MS * 300;
     // Nothing came since then, and something is missing.
     script.feedback(Told {
-        intervals: &[(2, 1, 5)],
+        intervals: &[(1, 1, 2), (3, 0, 3)],
         ..TOLD
     });
     let rate = script.sender.rate;
     assert!(rate <= script.sender.initial_rate(), "{rate}");
     assert!(rate > 1000.0, "{rate}: less than a packet a second");
+}
+
+#[test]
+fn a_short_packet_is_not_waited_for_like_a_long_one() {
+    let mut script = Script::new(Some(MS * 100));
+    script.sender.rate = 10_000.0;
+    script.sender.instant_rate = 10_000.0;
+    let sent = SentData {
+        seq: Seq::new(1),
+        size: 100,
+        in_flight: 1,
+    };
+    script.sender.on_sent(script.now, sent);
+    let Permit::At(next) = script.sender.permit(script.now, 0) else {
+        panic!("10,000 bytes a second");
+    };
+    assert!(next <= script.now + MS * 10);
+    script.send();
+    let Permit::At(next) = script.sender.permit(script.now, 0) else {
+        panic!("10,000 bytes a second");
+    };
+    assert!(next > script.now + MS * 90);
 }
 
 #[test]
