@@ -223,16 +223,23 @@ impl Sender {
                 // RFC 4342 §5.2 was written before the set: what is in it must not hide this.
                 self.receive_set.replace(now, received);
                 2.0 * received
+            } else if reported == 0 && self.receive_set.is_known() {
+                // Nothing came since the last feedback: a packet without data gave a loss away.
+                // That says nothing of what the path takes.
+                if is_worse {
+                    self.receive_set.halve();
+                }
+                2.0 * self.received()
             } else if is_data_limited && is_worse {
                 self.receive_set.halve();
                 self.receive_set.maximize(now, received * 0.85);
-                self.receive_set.max()
+                self.received()
             } else if is_data_limited {
                 self.receive_set.maximize(now, received);
-                2.0 * self.receive_set.max()
+                2.0 * self.received()
             } else {
                 self.receive_set.update(now, received, round_trip * 2);
-                2.0 * self.receive_set.max()
+                2.0 * self.received()
             };
             self.set_rate(now, limit);
         } else {
@@ -246,18 +253,21 @@ impl Sender {
         self.sequence_window.update(packets, p == 0.0);
     }
 
+    /// The greatest `X_recv` known. The first report is 0 (RFC 5348 §6.3) and may be the only one
+    /// when a loss or the nofeedback timer comes: then half of the initial rate, which RFC 4342
+    /// §5.1 keeps for those who send little, and not the least rate there is.
+    fn received(&self) -> f64 {
+        let most = self.receive_set.max();
+        if most > 0.0 {
+            most
+        } else {
+            self.initial_rate() / 2.0
+        }
+    }
+
     /// Step 4 of RFC 5348 §4.3, from `recv_limit` on.
     fn set_rate(&mut self, now: Instant, limit: f64) {
         let round_trip = self.round_trip();
-        // Zeros alone come from feedback without new data: the first, and one for a loss that a
-        // packet without data gave away. They say nothing of what the path takes, and one packet
-        // in 64 seconds is no answer to one that was lost (RFC 4342 §5.1 keeps the initial rate
-        // for those who send little).
-        let limit = if limit > 0.0 {
-            limit
-        } else {
-            self.initial_rate()
-        };
         if self.loss_event_rate > 0.0 {
             self.fair_rate = tfrc::throughput(self.size, round_trip, self.loss_event_rate);
             self.rate = self.fair_rate.min(limit).max(self.lowest_rate());
@@ -341,7 +351,7 @@ impl Sender {
 
     /// The nofeedback timer has run out: RFC 5348 §4.4. Whether something was done.
     fn halve(&mut self, now: Instant) -> bool {
-        let received = self.receive_set.max();
+        let received = self.received();
         let recover = self.initial_rate();
         let is_idle = !self.is_active;
         let is_low = if self.loss_event_rate > 0.0 {
@@ -360,7 +370,7 @@ impl Sender {
             };
             self.receive_set
                 .replace(now, limit.max(self.lowest_rate()) / 2.0);
-            self.set_rate(now, 2.0 * self.receive_set.max());
+            self.set_rate(now, 2.0 * self.received());
         } else {
             self.rate = (self.rate / 2.0).max(self.lowest_rate());
         }
