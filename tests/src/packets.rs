@@ -15,7 +15,7 @@ use dccp::{
 };
 use transport::Ecn;
 
-pub use pair::{Pair, Scenario, Words, encode, header, type_of};
+pub use pair::{Pair, Scenario, Words, encode, header, request_options, type_of};
 
 use crate::link::Random;
 use crate::netsim::{self, Arrival, Departure, Node, address};

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dccp::packet::{Checksum, DccpOption, Feature, Header, Kind, Packet, PacketType};
+use dccp::packet::{
+    Checksum, DccpOption, Feature, Header, Kind, OptionWriter, Packet, PacketType, Side as Of,
+};
 use dccp::{Config, Seq};
 
 use super::{Speech, Talker, config};
@@ -309,6 +311,27 @@ pub const fn header(kind: Kind, seq: Seq) -> Header {
         seq,
         kind,
     }
+}
+
+/// The options of a Request as a client of ours sends it.
+///
+/// # Panics
+///
+/// Never: they fit.
+pub fn request_options() -> Vec<u8> {
+    let change = |side, feature, value: &'static [u8]| DccpOption::Change {
+        side,
+        feature,
+        value,
+    };
+    let mut writer = OptionWriter::default();
+    writer.reset(100);
+    let window = change(Of::L, Feature::SEQUENCE_WINDOW, &[0, 0, 0, 0, 3, 0xE8]);
+    let fits = writer.push(window)
+        && writer.push_mandatory(change(Of::L, Feature::ECN_INCAPABLE, &[1]))
+        && writer.push(change(Of::R, Feature::SEND_ACK_VECTOR, &[1]));
+    assert!(fits, "a hundred bytes are enough");
+    writer.bytes().to_vec()
 }
 
 /// A packet as it would come from `from`, its options as bytes.

@@ -10,7 +10,7 @@ use dccp::{CloseReason, Seq, ServiceCode};
 use tests::link::Random;
 use tests::netsim::{Carrier, Network, Node as _, address};
 use tests::packets::{
-    PORT, Pair, SERVICE, Scenario, Speech, Talker, config, encode, header, type_of,
+    PORT, Pair, SERVICE, Scenario, Speech, Talker, config, encode, header, request_options, type_of,
 };
 use tests::transcript::Side;
 
@@ -470,7 +470,8 @@ fn di2_a_flood_of_requests_is_answered_with_less_than_three_times_its_bytes() {
         let mut requests = 0;
         for round in 0..200 {
             for _ in 0..50 {
-                let length = besieged.send(header(request(SERVICE), Seq::new(round)), &[], &[]);
+                let with = header(request(SERVICE), Seq::new(round));
+                let length = besieged.send(with, &request_options(), &[]);
                 requests += length as u64;
             }
             besieged.run_for(Duration::from_millis(100));
