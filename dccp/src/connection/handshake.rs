@@ -163,6 +163,7 @@ impl Connection {
             rtt: None,
             heard_at: None,
             data_sent_at: None,
+            unanswered_since: None,
             tail_syncs: 0,
             unsettled: Settlement::Told,
             syncs: Bucket::default(),

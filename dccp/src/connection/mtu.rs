@@ -19,10 +19,11 @@ const TRIES: u32 = 3;
 /// A probe is waited for at least so long.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
-/// So many timeouts or losses without any large packet acknowledged, and the path is taken to
-/// carry no more than the base size (RFC 8899 §4.3, black hole detection).
+/// So many timeouts, or acknowledgements that told of losses, without any large packet that
+/// arrived, and the path is taken to carry no more than the base size (RFC 8899 §4.3, black hole
+/// detection). If it does, a probe finds out in a round trip.
 const SUSPICIOUS_TIMEOUTS: u32 = 2;
-const SUSPICIOUS_LOSSES: u64 = 32;
+const SUSPICIOUS_LOSSES: u32 = 4;
 
 /// What is being found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub(super) struct Mtu {
     search: Search,
     /// Of large packets, since one was acknowledged.
     timeouts: u32,
-    losses: u64,
+    losses: u32,
 }
 
 impl Mtu {
@@ -151,8 +152,8 @@ impl Mtu {
         if settled.received_bytes > settled.received.saturating_mul(base) {
             self.timeouts = 0;
             self.losses = 0;
-        } else {
-            self.losses += settled.lost;
+        } else if settled.lost > 0 {
+            self.losses += 1;
         }
     }
 

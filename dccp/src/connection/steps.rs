@@ -186,6 +186,7 @@ impl Connection {
             self.numbers.on_acknowledged(ack);
         }
         self.heard_at = Some(now);
+        self.unanswered_since = None;
         self.counts.packets_received += 1;
         Continue(())
     }

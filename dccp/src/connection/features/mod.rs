@@ -16,7 +16,9 @@ use crate::ccid::Ccid;
 use crate::packet::{DccpOption, Feature, Reset, ResetCode, Side};
 
 pub(crate) use export::{EXPORT_LEN, Exported};
-use table::{FEATURES, LOSS_EVENT_RATE, ccid_list, clamped, number_len, read_number, reconcile};
+use table::{
+    CCID, FEATURES, LOSS_EVENT_RATE, ccid_list, clamped, number_len, read_number, reconcile,
+};
 pub(crate) use table::{Location, Values};
 
 /// The greatest Sequence Window: no valid packet is further off (RFC 4340 §7.5.2).
@@ -261,6 +263,13 @@ impl Features {
         self.ecn || self.here.ecn_incapable
     }
 
+    /// Whether the CCID in force has an option of this type, 128 or above, on what the peer sends:
+    /// from 192 on they are from the receiver of our data (RFC 4340 §10.3), and CCID 3 has Loss
+    /// Event Rate, Loss Intervals and Receive Rate (RFC 4342 §8).
+    pub(crate) fn has_ccid_option(&self, kind: u8) -> bool {
+        self.here.ccid == Ccid::CCID3 && (192..=194).contains(&kind)
+    }
+
     fn on_change(
         &mut self,
         location: Location,
@@ -318,8 +327,13 @@ impl Features {
             (_, []) => self.machine_mut(location, index).wanted = None,
             (Change::Number(number), _) => {
                 let length = number_len(feature);
-                if value != &number.to_be_bytes()[8 - length..] {
+                if value.len() != length {
                     return Err(Invalid);
+                }
+                // The answer to an older Change, late, with the packet of the new one lost: it is
+                // not part of this negotiation (RFC 4340 §6.6.8), which goes on.
+                if value != &number.to_be_bytes()[8 - length..] {
+                    return Ok(());
                 }
                 self.set(location, feature, number);
             }
@@ -352,24 +366,29 @@ impl Features {
     }
 
     /// Which machine is a feature's; `None`: it is not understood. Those of CCID 3 are where it is
-    /// in force; number 192 and above are located at the receiver of data (RFC 4340 §10.3).
+    /// in force, or may be already as the peer sees it; number 192 and above are located at the
+    /// receiver of data (RFC 4340 §10.3).
     fn index(&self, location: Location, feature: Feature) -> Option<usize> {
+        let sender = location.other();
         let exists = feature != Feature::SEND_LOSS_EVENT_RATE
-            || self.values(location.other()).ccid == Ccid::CCID3;
+            || self.values(sender).ccid == Ccid::CCID3
+            || match self.machine(sender, CCID).state {
+                State::Changing(Change::List(ccids)) => ccids.contains(&Ccid::CCID3.0),
+                State::Changing(Change::Number(_)) | State::Stable => false,
+            };
         FEATURES
             .iter()
             .position(|known| *known == feature && exists)
     }
 
     fn set(&mut self, location: Location, feature: Feature, value: u64) {
-        let before = self.values(location).ccid;
         let values = match location {
             Location::Here => &mut self.here,
             Location::There => &mut self.there,
         };
         values.set(feature, value);
-        if values.ccid != before {
-            // The features of a CCID begin with it.
+        if feature == Feature::CCID && values.ccid != Ccid::CCID3 {
+            // The features of a CCID end with it.
             let receiver = location.other();
             self.set(receiver, Feature::SEND_LOSS_EVENT_RATE, 0);
             *self.machine_mut(receiver, LOSS_EVENT_RATE) = Machine::default();
