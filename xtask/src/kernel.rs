@@ -144,6 +144,7 @@ fn guest_for(cli: &Path) -> Guest {
             // The guest's own memory: locks and file times are not those of the host.
             ("TMPDIR".into(), "/run".into()),
         ],
+        ..Guest::default()
     }
 }
 

@@ -10,6 +10,7 @@ mod kernel;
 mod packages;
 mod steps;
 mod uml;
+mod wire;
 
 use std::env;
 use std::error::Error;
@@ -28,6 +29,8 @@ Usage: cargo xtask COMMAND
   test                 everything .ci/run checks: format, lints, tests, docs, kernel tests
   kernel [FILTER]...   only the kernel tests; only those whose names contain a FILTER
   kernel --list        their names
+  wire [FILTER]...     only the wire tests: our DCCP in raw IP against the kernel's in a guest
+  wire --list          their names
   bench [ARG]...       the benchmarks, against the kernel's own protocols
   uml [--mem MIB] [--timeout SECONDS] -- COMMAND [ARG]...
                        run a command as root of such a Linux, on this machine's files
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Some("test") if arguments.is_empty() => steps::run(),
         Some("demo" | "test") => return usage("this command takes no argument"),
         Some("kernel") => kernel::run(&arguments),
+        Some("wire") => wire::run(&arguments),
+        Some(wire::INSIDE) => wire::inside(&arguments),
         Some("bench") => kernel::bench(&arguments),
         Some("uml") => match uml_command(&arguments) {
             Ok((guest, command)) => run_in_guest(&guest, command),

@@ -35,6 +35,9 @@ pub(crate) const KERNEL_TESTS: &[Tool] = &[
     tool("tcpdump", "tcpdump"),
 ];
 
+/// What the wire tests need beside that: a namespace, and a judge of what was captured.
+pub(crate) const WIRE_TESTS: &[Tool] = &[tool("unshare", "util-linux"), tool("tshark", "tshark")];
+
 /// What libFuzzer is built with.
 pub(crate) const FUZZ: &[Tool] = &[tool("c++", "g++")];
 
