@@ -11,5 +11,5 @@ mod reset;
 pub use ack_vector::{AckVector, PacketState, Run};
 pub use checksum::{Checksum, internet_checksum};
 pub use header::{DecodeError, Header, Kind, Packet, PacketType};
-pub use options::{DccpOption, Feature, OptionWriter, Options, Side};
+pub use options::{Feature, DccpOption, OptionWriter, Options, Side};
 pub use reset::{Reset, ResetCode};
