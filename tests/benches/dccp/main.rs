@@ -8,6 +8,7 @@
 
 mod bulk;
 mod children;
+mod memory;
 mod page;
 mod table;
 mod tcp;
@@ -30,7 +31,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 type Part = fn(usize) -> Result<()>;
 
 /// The parts, in the order in which they run.
-const PARTS: [(&str, Part); 2] = [("bulk", bulk::run), ("page", page::run)];
+const PARTS: [(&str, Part); 3] = [
+    ("memory", memory::run),
+    ("bulk", bulk::run),
+    ("page", page::run),
+];
 
 /// Rounds of each comparison, unless told.
 const ROUNDS: usize = 7;
