@@ -8,7 +8,7 @@ use super::state::{Phase, Repetition};
 use super::{CloseReason, Connection, Role, Settlement, Timer, Wish};
 use crate::Seq;
 use crate::endpoint::Context;
-use crate::packet::{Header, Kind, Reset, ResetCode};
+use crate::packet::{Kind, Reset, ResetCode};
 
 /// Close and CloseReq are repeated after two round trips, not sooner than this.
 const LEAST_CLOSE_WAIT: Duration = Duration::from_millis(100);
@@ -60,6 +60,9 @@ impl Connection {
     /// hold it itself.
     pub(super) fn begin_close(&mut self, cx: &Context, now: Instant) {
         self.timers.stop(Timer::Drain);
+        if !matches!(self.phase, Phase::PartOpen(_) | Phase::Open) {
+            return;
+        }
         if self.role == Role::Client || cx.config.server_time_wait {
             return self.send_close(cx, now);
         }
@@ -126,19 +129,20 @@ impl Connection {
         // Trains that wait have lower numbers; the peer takes the Reset all the same, and what
         // is in them is lost with the connection.
         let seq = self.next_seq();
-        let header = Header {
-            source_port: self.ends.local_port,
-            destination_port: self.ends.remote_port,
-            ccval: 0,
-            cscov: 0,
-            short: false,
-            seq,
-            kind: Kind::Reset { ack, reset },
-        };
+        let header = self.header(Kind::Reset { ack, reset }, seq);
         cx.options.reset(header.kind.max_options_len());
         self.write_options(cx, now, &header.kind, seq);
         self.numbers.on_sent();
         self.sent.on_sent(now, seq, None);
         cx.reply(self.ends.path, &header);
+    }
+
+    /// A Reset that is not one of this connection's packets, with the number `seq`.
+    pub(super) fn send_reset_as(&self, cx: &mut Context, seq: Seq, reset: Reset, ack: Seq) {
+        cx.options.reset(0);
+        cx.reply(
+            self.ends.path,
+            &self.header(Kind::Reset { ack, reset }, seq),
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{
     AckDebt, Announced, Connection, Counts, Drops, Early, Ends, Features, Gaps, Mtu, NonData,
-    Numbers, Output, Phase, Received, Refusal, Repetition, Role, Sent, Settlement, Timer, Timers,
-    Wish,
+    Numbers, Output, Phase, Received, Refusal, Repetition, Role, Sent, Settlement, Shown, Timer,
+    Timers, Wish,
 };
 use crate::Seq;
 use crate::ccid::{self, Settings};
@@ -18,11 +18,8 @@ const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 /// A client in PARTOPEN sends an Ack after so long (RFC 4340 §8.1.5).
 const FIRST_PART_OPEN_WAIT: Duration = Duration::from_millis(200);
 
-/// Packets sent that are remembered until they are settled.
-const REMEMBERED: usize = 1 << 18;
-
-/// Runs of packets received that are remembered until the peer knows of them.
-const RUNS: usize = 1024;
+/// Packets of any type remembered, for each data packet that may be in the network.
+const REMEMBERED: usize = 2;
 
 impl Connection {
     /// A client's, in REQUEST: its Request waits to be polled.
@@ -59,7 +56,7 @@ impl Connection {
             early: Early::None,
         };
         let mut new = Self::new(cx, id, ends, Role::Server, phase, features, iss);
-        new.set_initial(isr);
+        new.set_initial(cx, isr);
         new.timers
             .set(Timer::Respond, now + cx.config.respond_timeout);
         new
@@ -75,6 +72,7 @@ impl Connection {
         iss: Seq,
     ) -> Self {
         let ccid = features.here().ccid;
+        let max_window = usize::try_from(cx.config.max_window).unwrap_or(usize::MAX);
         let (sender, receiver) = halves(&Settings::default(), ccid, features.there().ccid);
         Self {
             id,
@@ -86,8 +84,8 @@ impl Connection {
             announced: Announced::No,
             numbers: Numbers::new(iss),
             features,
-            received: Received::new(Seq::new(0), RUNS),
-            sent: Sent::new(iss, REMEMBERED),
+            received: Received::new(Seq::new(0), cx.config.ack_runs),
+            sent: Sent::new(iss, max_window.saturating_mul(REMEMBERED)),
             sender,
             receiver,
             timers: Timers::default(),
@@ -98,6 +96,7 @@ impl Connection {
             asked: ccid::Wishes::default(),
             least_window: cx.config.sequence_window,
             ack_interval: 1,
+            shown: Shown::NotYet,
             debt: AckDebt::default(),
             drops: Drops::default(),
             ndp: NonData::default(),
@@ -117,9 +116,9 @@ impl Connection {
     }
 
     /// The peer's first packet has number `isr`: sets ISR, GSR and with them SWL and SWH.
-    pub(super) fn set_initial(&mut self, isr: Seq) {
+    pub(super) fn set_initial(&mut self, cx: &Context, isr: Seq) {
         self.numbers.set_initial(isr);
-        self.received = Received::new(isr, RUNS);
+        self.received = Received::new(isr, cx.config.ack_runs);
     }
 
     /// The client's part of the handshake is done (RFC 4340 §8.5 step 10).
@@ -127,7 +126,7 @@ impl Connection {
         self.timers.stop(Timer::Request);
         self.phase = Phase::PartOpen(Repetition::new(now, FIRST_PART_OPEN_WAIT));
         self.timers.set(Timer::PartOpen, now + FIRST_PART_OPEN_WAIT);
-        self.begin_congestion_control();
+        self.begin_congestion_control(cx);
         self.announce(cx);
     }
 
@@ -140,7 +139,7 @@ impl Connection {
         let before = std::mem::replace(&mut self.phase, Phase::Open);
         self.cookies = Vec::new();
         if let Phase::Respond { early, .. } = before {
-            self.begin_congestion_control();
+            self.begin_congestion_control(cx);
             self.announce(cx);
             if let Early::Kept(data) = early {
                 self.deliver_message(cx, data);
@@ -168,10 +167,11 @@ impl Connection {
     }
 
     /// Starts the congestion controls that were agreed on.
-    pub(super) fn begin_congestion_control(&mut self) {
+    pub(super) fn begin_congestion_control(&mut self, cx: &Context) {
         let settings = Settings {
             packet_size: self.mtu.size(),
             rtt: self.rtt,
+            max_window: cx.config.max_window,
             ..Settings::default()
         };
         let (here, there) = (self.features.here().ccid, self.features.there().ccid);

@@ -135,6 +135,13 @@ enum Announced {
     Yes,
 }
 
+/// Whether the peer was sent a packet that takes a client out of PARTOPEN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    NotYet,
+    Open,
+}
+
 /// What is counted for [`Stats`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
@@ -185,6 +192,7 @@ pub(crate) struct Connection {
     least_window: u64,
     /// One in so many data packets is to acknowledge, at least.
     ack_interval: u64,
+    shown: Shown,
     debt: AckDebt,
     drops: Drops,
     ndp: NonData,
@@ -302,7 +310,25 @@ impl Connection {
         self.features.here().sequence_window
     }
 
-    /// The numbers before anything was received or sent.
+    /// The first number sent.
+    #[cfg(test)]
+    pub(crate) const fn iss(&self) -> Seq {
+        self.numbers.iss
+    }
+
+    /// As if packets up to `seq` had been sent and lost.
+    #[cfg(test)]
+    pub(crate) fn jump(&mut self, seq: Seq) {
+        while self.numbers.gss != seq {
+            let next = self.numbers.next();
+            self.sent
+                .on_sent(self.heard_at.expect("established"), next, None);
+            self.numbers.on_sent();
+        }
+        self.numbers.gar = seq;
+    }
+
+    /// The number of the next packet.
     fn next_seq(&self) -> Seq {
         self.numbers.next()
     }

@@ -35,7 +35,7 @@ impl Connection {
         p: &mut Incoming<'_>,
     ) -> ControlFlow<()> {
         if !p.packet.options.is_empty() {
-            match self.read_options(now, p) {
+            match self.read_options(cx, now, p) {
                 Ok(said) => p.said = said,
                 Err(reset) => {
                     self.send_reset(cx, now, reset);
@@ -50,7 +50,12 @@ impl Connection {
         self.mark_acknowledgeable(cx, now, p)
     }
 
-    fn read_options(&mut self, now: Instant, p: &Incoming<'_>) -> Result<Said, Reset> {
+    fn read_options(
+        &mut self,
+        cx: &Context,
+        now: Instant,
+        p: &Incoming<'_>,
+    ) -> Result<Said, Reset> {
         let mut said = Said::default();
         let mut had_features = false;
         let mut cookies: Vec<Bytes> = Vec::new();
@@ -102,7 +107,7 @@ impl Connection {
             self.cookies = cookies;
         }
         if had_features {
-            self.on_features_changed();
+            self.on_features_changed(cx);
         }
         Ok(said)
     }
@@ -183,11 +188,11 @@ impl Connection {
     }
 
     /// Features may have changed: the congestion controls follow (RFC 4340 §10).
-    fn on_features_changed(&mut self) {
+    fn on_features_changed(&mut self, cx: &Context) {
         let established = matches!(self.phase, Phase::PartOpen(_) | Phase::Open);
         let agreed = (self.features.here().ccid, self.features.there().ccid);
         if established && agreed != (self.sender.ccid(), self.receiver.ccid()) {
-            self.begin_congestion_control();
+            self.begin_congestion_control(cx);
         }
     }
 }

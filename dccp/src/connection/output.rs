@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::send::Train;
 use super::state::Phase;
-use super::{Connection, Timer};
+use super::{Connection, Shown, Timer};
 use crate::endpoint::{Context, Ecn, Transmit};
 use crate::packet::{DccpOption, Header, Kind};
 use crate::{Carrier, Seq};
@@ -252,6 +252,9 @@ impl Connection {
             | Kind::Reset { .. }
             | Kind::SyncAck { .. } => {
                 self.debt.on_ack_sent(now);
+                if matches!(self.phase, Phase::Open) {
+                    self.shown = Shown::Open;
+                }
                 self.timers.stop(Timer::DelayedAck);
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::state::Phase;
-use super::{Connection, Refusal, SendError, Settlement, Timer, Wish};
+use super::{Connection, Refusal, SendError, Settlement, Shown, Timer, Wish};
 use crate::ccid::{Permit, SentData};
 use crate::endpoint::{Context, Ecn, TRAIN_BYTES};
 use crate::packet::{DccpOption, Kind, data_checksum};
@@ -431,6 +431,7 @@ impl Connection {
             self.watch_tail(cx, now);
         }
         if *kind == Kind::Data {
+            self.shown = Shown::Open;
             self.debt.on_data_sent();
             return;
         }

@@ -11,7 +11,7 @@ use super::numbers::Low;
 use super::options::Said;
 use super::output::Output;
 use super::state::{Early, Phase, State};
-use super::{CloseReason, Connection, Role};
+use super::{CloseReason, Connection, Role, Shown};
 use crate::Seq;
 use crate::endpoint::{Context, Ecn};
 use crate::packet::{Kind, Packet, PacketState, PacketType, Reset, ResetCode};
@@ -94,9 +94,10 @@ impl Connection {
         }
         let expected = matches!(p.packet_type(), PacketType::Response | PacketType::Reset);
         // AWL is ISS: only the numbers of Requests that were sent count.
-        let answers = |ack| self.numbers.is_ack_valid(ack, u64::MAX, Low::Window);
+        let numbers = self.numbers;
+        let answers = |ack| numbers.is_ack_valid(ack, u64::MAX, Low::Window);
         if expected && p.ack.is_some_and(answers) {
-            self.set_initial(p.seq);
+            self.set_initial(cx, p.seq);
             p.gsr_before = p.seq;
             return Continue(());
         }
@@ -106,7 +107,12 @@ impl Connection {
                 code: ResetCode::PACKET_ERROR,
                 data,
             };
-            self.send_reset_for(cx, now, reset, p.seq);
+            // A peer that has an old connection here takes only the number after the one that it
+            // acknowledges (RFC 4340 §8.3.1); what answers a Request gets the next of ours.
+            match p.ack.filter(|ack| !answers(*ack)) {
+                Some(ack) => self.send_reset_as(cx, ack.plus(1), reset, p.seq),
+                None => self.send_reset_for(cx, now, reset, p.seq),
+            }
         }
         Break(())
     }
@@ -289,6 +295,12 @@ impl Connection {
     /// that the server has got past RESPOND.
     fn step_12_part_open(&mut self, cx: &mut Context, now: Instant, p: &Incoming<'_>) {
         if !matches!(self.phase, Phase::PartOpen(_)) {
+            // A client that repeats its Ack is still in PARTOPEN, as nothing was sent that shows
+            // it more; it would give up in the end.
+            let repeated = p.packet_type() == PacketType::Ack && self.numbers.osr != Some(p.seq);
+            if repeated && self.shown == Shown::NotYet && self.role == Role::Server {
+                self.debt.owe_now();
+            }
             return;
         }
         match p.packet_type() {

@@ -28,6 +28,12 @@ pub(crate) struct Context {
     pub(crate) socket_limit: usize,
     pub(crate) replies: VecDeque<(Path, Vec<u8>)>,
     pool: Vec<Vec<u8>>,
+    /// The initial number of the next connections.
+    #[cfg(test)]
+    pub(crate) initial: Option<crate::Seq>,
+    /// The port of the next connections begun here.
+    #[cfg(test)]
+    pub(crate) forced_port: Option<u16>,
 }
 
 impl Context {
@@ -42,6 +48,10 @@ impl Context {
             socket_limit,
             replies: VecDeque::new(),
             pool: Vec::new(),
+            #[cfg(test)]
+            initial: None,
+            #[cfg(test)]
+            forced_port: None,
         }
     }
 

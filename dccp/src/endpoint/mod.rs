@@ -316,12 +316,26 @@ impl Endpoint {
         Some((&mut self.cx, connection))
     }
 
+    /// As if packets up to `seq` had been sent and lost.
+    #[cfg(test)]
+    fn jump(&mut self, id: ConnectionId, seq: u64) {
+        self.get_mut(id)
+            .expect("a connection")
+            .1
+            .jump(crate::Seq::new(seq));
+    }
+
     fn note_time(&mut self, now: Instant) {
         self.epoch.get_or_insert(now);
     }
 
     /// A client's port at random (RFC 4340 §5.1), free towards that peer.
     fn choose_port(&mut self, ends: &mut Ends) -> Option<()> {
+        #[cfg(test)]
+        if let Some(port) = self.cx.forced_port {
+            ends.local_port = port;
+            return Some(());
+        }
         let count = u64::from(u16::MAX - FIRST_DYNAMIC_PORT) + 1;
         let first = self.cx.random.next() % count;
         for step in 0..count {
@@ -339,6 +353,10 @@ impl Endpoint {
     /// for each 4-tuple, and ahead of what an earlier connection on the same one used (RFC 4340
     /// §7.2, as RFC 1948).
     fn initial_number(&self, now: Instant, ends: &Ends) -> crate::Seq {
+        #[cfg(test)]
+        if let Some(iss) = self.cx.initial {
+            return iss;
+        }
         let address = |address: IpAddr| match address {
             IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
             IpAddr::V6(address) => address.octets(),
