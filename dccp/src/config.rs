@@ -73,6 +73,12 @@ pub struct Config {
     pub max_train: usize,
     /// Trains of one connection that wait to be polled, 1 to 16. Default: 2.
     pub pending_trains: usize,
+    /// Data packets in the network, at most, whatever congestion control allows, 4 to 2^20; twice
+    /// as many packets of all types are remembered. Default: 65,536.
+    pub max_window: u64,
+    /// Runs of received packets that are remembered until the peer knows of them (RFC 4340
+    /// Appendix A), at least 4. Default: 1,024.
+    pub ack_runs: usize,
     /// The largest packet in bytes, headers of DCCP included, 512 to 65,507. Default: 65,507,
     /// which only a loopback interface takes; the path decides.
     pub max_packet: usize,
@@ -135,6 +141,8 @@ impl Default for Config {
             receive_messages: 8192,
             max_train: 64,
             pending_trains: 2,
+            max_window: 65_536,
+            ack_runs: 1024,
             max_packet: 65_507,
             base_packet: 1200,
             probe_mtu: true,
@@ -152,6 +160,9 @@ impl Default for Config {
     }
 }
 
+/// No path is taken to carry less, and an Ack with its options fits.
+pub(crate) const LEAST_PACKET: usize = 256;
+
 impl Config {
     /// With every value in the range that its field documents.
     pub(crate) fn in_range(mut self) -> Self {
@@ -165,7 +176,8 @@ impl Config {
         self.max_train = self.max_train.clamp(1, 64);
         self.pending_trains = self.pending_trains.clamp(1, 16);
         self.max_packet = self.max_packet.clamp(512, 65_507);
-        self.base_packet = self.base_packet.clamp(256, self.max_packet);
+        self.base_packet = self.base_packet.clamp(LEAST_PACKET, self.max_packet);
+        self.max_window = self.max_window.clamp(4, 1 << 20);
         self.ack_delay = self.ack_delay.min(Duration::from_millis(200));
         self
     }
