@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 use socket::stop::Shutdown;
 use transport::{
     Application, CloseReason, Connection, Datagram, DatagramSocket, Disposition, Finish, Limits,
-    Listener, Machine, Notice, Received, SendError, Served, Service, Transmit,
+    Listener, Machine, Notice, Received, Resident, SendError, Served, Service, Transmit,
 };
 
 use crate::seqpacket::{Address, Client, EMFILE, SeqListener, SeqSocket};
@@ -38,6 +38,7 @@ pub trait Driver {
     /// Those of the driver.
     fn serve<L, V>(
         listeners: Vec<L>,
+        residents: Vec<Box<dyn Resident + Send + '_>>,
         service: V,
         settings: Settings,
         shutdown: &Shutdown,
@@ -204,9 +205,16 @@ impl Server {
                 let events = Vec::new();
                 (Source::new(now, idle), Notes { events, reader })
             };
-            D::serve(listeners, service, settings, &stop, &mut |notice| {
-                _ = send_told.send(notice.into());
-            })
+            D::serve(
+                listeners,
+                Vec::new(),
+                service,
+                settings,
+                &stop,
+                &mut |notice| {
+                    _ = send_told.send(notice.into());
+                },
+            )
         });
         Self {
             shutdown,

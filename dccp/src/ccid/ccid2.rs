@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::rto::Rto;
+use super::window::SequenceWindow;
 use super::{
     Acknowledgment, Arrived, Ccid, DEFAULT_RTT, Permit, Report, SentData, Settings, Wishes,
 };
@@ -14,9 +15,6 @@ mod ack_ratio;
 mod tests;
 
 use ack_ratio::AckRatio;
-
-/// The initial and the smallest Sequence Window that is asked for (RFC 4340 §7.5.2).
-const MIN_SEQUENCE_WINDOW: u64 = 100;
 
 /// The half that sends data.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub(super) struct Sender {
     /// Until when cwnd does not grow, since the receiver is slow.
     hold: Option<Instant>,
     ack_ratio: AckRatio,
-    sequence_window: u64,
+    sequence_window: SequenceWindow,
     congestion_events: u64,
     timeouts: u64,
 }
@@ -61,7 +59,7 @@ impl Sender {
             deadline: None,
             hold: None,
             ack_ratio: AckRatio::new(settings.max_ack_ratio),
-            sequence_window: MIN_SEQUENCE_WINDOW,
+            sequence_window: SequenceWindow::new(settings.sequence_window),
             congestion_events: 0,
             timeouts: 0,
         }
@@ -137,19 +135,6 @@ impl Sender {
         }
         self.cwnd = self.cwnd.min(self.max_window);
     }
-
-    /// Keeps the Sequence Window at about five windows of data (RFC 4340 §7.5.2), and asks while
-    /// a change can still be agreed on in time: in slow start, that takes a round trip in which
-    /// the window grows by half. Powers of two, so that it does not change often.
-    fn update_sequence_window(&mut self) {
-        let factor = if self.cwnd < self.ssthresh { 10 } else { 5 };
-        let needed = (self.cwnd * factor).max(MIN_SEQUENCE_WINDOW);
-        if needed > self.sequence_window {
-            self.sequence_window = needed.next_power_of_two();
-        } else if needed.next_power_of_two() * 8 <= self.sequence_window {
-            self.sequence_window = needed.next_power_of_two() * 2;
-        }
-    }
 }
 
 impl super::Sender for Sender {
@@ -218,7 +203,8 @@ impl super::Sender for Sender {
 
         let last_sent = self.last_sent.map(|(seq, _)| seq);
         self.ack_ratio.on_acknowledged(what, last_sent, self.cwnd);
-        self.update_sequence_window();
+        self.sequence_window
+            .update(self.cwnd, self.cwnd < self.ssthresh);
     }
 
     fn handle_timeout(&mut self, now: Instant) -> bool {
@@ -248,7 +234,7 @@ impl super::Sender for Sender {
     fn wishes(&self) -> Wishes {
         Wishes {
             ack_ratio: Some(self.ack_ratio.current()),
-            sequence_window: Some(self.sequence_window),
+            sequence_window: Some(self.sequence_window.current()),
         }
     }
 

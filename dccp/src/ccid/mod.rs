@@ -13,24 +13,30 @@ use crate::Seq;
 use crate::packet::{OptionWriter, Options};
 
 mod ccid2;
+mod ccid3;
 mod rto;
+#[cfg(test)]
+mod simulation;
+mod tfrc;
+mod window;
 
 /// The congestion controls there are, the one for bulk transfers first.
-pub const SUPPORTED: [Ccid; 1] = [Ccid::CCID2];
+pub const SUPPORTED: [Ccid; 2] = [Ccid::CCID2, Ccid::CCID3];
 
 /// The half that sends, of a congestion control that is supported.
 pub fn sender(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Sender>> {
     match ccid {
         Ccid::CCID2 => Some(Box::new(ccid2::Sender::new(settings))),
+        Ccid::CCID3 => Some(Box::new(ccid3::Sender::new(settings))),
         _ => None,
     }
 }
 
 /// The half that receives, of a congestion control that is supported.
-pub fn receiver(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Receiver>> {
-    let _ = settings;
+pub fn receiver(ccid: Ccid) -> Option<Box<dyn Receiver>> {
     match ccid {
         Ccid::CCID2 => Some(Box::new(ccid2::Receiver::default())),
+        Ccid::CCID3 => Some(Box::new(ccid3::Receiver::new())),
         _ => None,
     }
 }
@@ -51,10 +57,13 @@ pub struct Settings {
     pub packet_size: usize,
     /// A round trip, measured in the handshake. Default: none.
     pub rtt: Option<Duration>,
-    /// The most packets in the network, of CCID 2. Default: 65536.
+    /// The Sequence Window in force; no smaller one is asked for. Default: 100, as RFC 4340 §7.5.2
+    /// has it for new connections.
+    pub sequence_window: u64,
+    /// The most data packets in the network. Default: 65536.
     pub max_window: u64,
-    /// The lowest timeout of CCID 2: it spares a peer, or a host under load, that is slow for a
-    /// moment. RFC 4341 §5 asks for none. Default: 200 ms.
+    /// The lowest timeout, of CCID 3's nofeedback timer too: it spares a peer, or a host under load, that is slow for a
+    /// moment. RFC 4341 §5 asks for none, RFC 5348 §4.3 for four round trips. Default: 200 ms.
     pub min_rto: Duration,
     /// The highest timeout of CCID 2 (RFC 6298 §2.5). Default: 60 s.
     pub max_rto: Duration,
@@ -71,6 +80,7 @@ impl Default for Settings {
         Self {
             packet_size: 1400,
             rtt: None,
+            sequence_window: 100,
             max_window: 1 << 16,
             min_rto: Duration::from_millis(200),
             max_rto: Duration::from_secs(60),
@@ -214,6 +224,8 @@ pub struct Arrived {
     pub data: Option<usize>,
     /// Whether it had a Congestion Experienced mark.
     pub marked: bool,
+    /// Its ECN nonce: whether it had ECT(1).
+    pub nonce: bool,
     /// The NDP Count it carried.
     pub ndp_count: Option<u64>,
     /// How long a round trip takes, as far as this end knows.
@@ -225,13 +237,14 @@ pub struct Arrived {
 pub trait Receiver: fmt::Debug + Send {
     /// Which it is.
     fn ccid(&self) -> Ccid;
-    /// Takes note of a packet; whether feedback is due at once.
+    /// Takes note of a packet, of any type; whether feedback is due at once.
     fn on_arrived(&mut self, now: Instant, packet: &Arrived) -> bool;
     /// Whether acknowledgements follow the Ack Ratio (CCID 2); otherwise only
     /// [`Self::on_arrived`] asks for them (CCID 3).
     fn uses_ack_ratio(&self) -> bool;
     /// Appends the options of an acknowledgement that goes out now (on an Ack or DataAck with
-    /// number `ackno`).
+    /// number `ackno`), if feedback is due: those of CCID 3 need 102 bytes, Elapsed Time among
+    /// them, and stay due if they do not fit.
     fn write_feedback(&mut self, now: Instant, ackno: Seq, options: &mut OptionWriter);
     /// When feedback is due without another packet.
     fn poll_timeout(&self) -> Option<Instant>;

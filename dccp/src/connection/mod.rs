@@ -22,7 +22,7 @@ mod output;
 mod receive;
 mod received;
 mod send;
-mod sent;
+pub(crate) mod sent;
 mod state;
 mod steps;
 mod timeout;
