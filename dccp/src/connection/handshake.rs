@@ -138,6 +138,7 @@ impl Connection {
         self.timers.stop(Timer::PartOpen);
         let before = std::mem::replace(&mut self.phase, Phase::Open);
         self.cookies = Vec::new();
+        self.features.on_open();
         if let Phase::Respond { early, .. } = before {
             self.begin_congestion_control(cx);
             self.announce(cx);
@@ -190,7 +191,7 @@ fn halves(
 ) -> (Box<dyn ccid::Sender>, Box<dyn ccid::Receiver>) {
     let two = ccid::Ccid::CCID2;
     let sender = ccid::sender(here, settings).or_else(|| ccid::sender(two, settings));
-    let receiver = ccid::receiver(there, settings).or_else(|| ccid::receiver(two, settings));
+    let receiver = ccid::receiver(there).or_else(|| ccid::receiver(two));
     (
         sender.expect("CCID 2 is supported"),
         receiver.expect("CCID 2 is supported"),

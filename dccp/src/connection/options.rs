@@ -34,7 +34,7 @@ impl Connection {
         now: Instant,
         p: &mut Incoming<'_>,
     ) -> ControlFlow<()> {
-        if !p.packet.options.is_empty() {
+        if !p.packet.options.is_empty() || p.packet_type() != PacketType::Data {
             match self.read_options(cx, now, p) {
                 Ok(said) => p.said = said,
                 Err(reset) => {
@@ -150,6 +150,7 @@ impl Connection {
                 ccval: p.packet.header.ccval,
                 data,
                 marked,
+                nonce: p.ecn == Ecn::Ect1,
                 ndp_count: p.said.ndp_count,
                 rtt: self.rtt,
             },

@@ -105,6 +105,10 @@ impl Connection {
                 return self.drop_data(p.seq, DropCode::Protocol);
             }
         }
+        if !self.features.may_take_data() {
+            // The peer does not know yet that its marks cannot be read (RFC 4340 §12.1).
+            return self.drop_data(p.seq, DropCode::Protocol);
+        }
         let cscov = p.packet.header.cscov;
         if cscov != 0 && !self.accepts_coverage(cscov) {
             return self.drop_data(p.seq, DropCode::Protocol);

@@ -152,23 +152,22 @@ impl Connection {
         self.timers.put(Timer::Sender, self.sender.poll_timeout());
         self.timers
             .put(Timer::Receiver, self.receiver.poll_timeout());
-        self.set_feature_timer();
+        self.set_feature_timer(now);
         self.timers.next()
     }
 
     /// A packet for a negotiation's sake is due when the features say so, but not more often than
     /// once a round trip (RFC 4340 §6.6.1), and only where an Ack may be sent.
-    fn set_feature_timer(&mut self) {
+    fn set_feature_timer(&mut self, now: Instant) {
         let may_ack = matches!(self.phase, Phase::PartOpen(_) | Phase::Open);
-        let due = self.features.poll_timeout().filter(|_| may_ack);
-        let earliest = self
-            .debt
-            .sent_at()
-            .map(|at| at + self.rtt().max(LEAST_FEATURE_WAIT));
-        self.timers.put(
-            Timer::Feature,
-            due.map(|due| earliest.map_or(due, |at| due.max(at))),
-        );
+        let due = match self.features.wants_packet() {
+            true => Some(now),
+            false => self.features.poll_timeout(),
+        };
+        let wait = self.rtt().max(LEAST_FEATURE_WAIT);
+        let earliest = self.debt.sent_at().map_or(now, |at| at + wait);
+        let at = due.filter(|_| may_ack).map(|due| due.max(earliest));
+        self.timers.put(Timer::Feature, at);
     }
 }
 

@@ -126,3 +126,82 @@ fn cost_of_a_packet() {
     println!("{each:?} a packet; {:?}", pair.z.endpoint.stats(z));
     println!("{:?}", pair.a.endpoint.counts());
 }
+
+/// Loses one packet or train in `one_in`, both ways, and gives what the client was told.
+fn lossy(one_in: u64, count: u64) -> (Pair, Vec<Event>, Vec<Event>) {
+    let (mut pair, a, z) = Pair::new(client_config(), server_config()).connected();
+    let (mut left, mut step) = (count, 0);
+    let (mut client, mut server) = (Vec::new(), Vec::new());
+    for _ in 0..200_000 {
+        pour(&mut pair, z, &mut left);
+        if left == 0 {
+            pair.z.endpoint.close(pair.now, z);
+            pair.poll();
+        }
+        let due = |link: &super::pair::Link| link.front().map(|(at, ..)| *at);
+        let (to_z, to_a) = (due(&pair.to_z), due(&pair.to_a));
+        step = (step * 1_103_515_245 + 12_345) % (1 << 31);
+        let next = [to_z, to_a].into_iter().flatten().min();
+        let timers = [
+            pair.a.endpoint.poll_timeout(),
+            pair.z.endpoint.poll_timeout(),
+        ];
+        let timer = timers.into_iter().flatten().min();
+        match (next, timer) {
+            (Some(next), timer) if timer.is_none_or(|timer| next <= timer) => {
+                if (step >> 12) % one_in == 0 {
+                    pair.now = pair.now.max(next);
+                    pair.lose(to_z == Some(next));
+                } else {
+                    pair.deliver_one();
+                }
+            }
+            (_, Some(_)) => pair.next_timer(),
+            _ => break,
+        }
+        client.extend(pair.a.take_events());
+        server.extend(pair.z.take_events());
+        if pair.a.endpoint.connections() + pair.z.endpoint.connections() == 0 {
+            break;
+        }
+    }
+    let _ = a;
+    (pair, client, server)
+}
+
+#[test]
+fn losses_are_told_and_the_connection_still_ends_in_good_order() {
+    let (pair, client, server) = lossy(20, 3000);
+    assert_eq!(
+        pair.a.endpoint.connections() + pair.z.endpoint.connections(),
+        0
+    );
+    let came = messages(&client).len() as u64;
+    let missing: u64 = client
+        .iter()
+        .map(|event| {
+            if let Event::Missing(count) = event {
+                *count
+            } else {
+                0
+            }
+        })
+        .sum();
+    assert!((2000..3000).contains(&came), "{came}");
+    // What is lost at the very end has no later packets that would tell.
+    assert!(
+        (2950..=3010).contains(&(came + missing)),
+        "{came} came, {missing} missing"
+    );
+    assert!(server.iter().any(|event| matches!(event, Event::Settled)));
+    assert!(matches!(
+        server.last(),
+        Some(Event::Closed(
+            crate::CloseReason::Graceful | crate::CloseReason::TimedOut
+        ))
+    ));
+    assert!(matches!(
+        client.last(),
+        Some(Event::Closed(crate::CloseReason::Graceful))
+    ));
+}

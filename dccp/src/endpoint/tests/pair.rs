@@ -17,7 +17,7 @@ pub(super) const SERVICE: ServiceCode = ServiceCode(0x3f48_5450);
 pub(super) const PORT: u16 = 8080;
 
 /// Packets of one direction, each with the time it is due.
-type Link = VecDeque<(Instant, Transmit, Vec<u8>)>;
+pub(super) type Link = VecDeque<(Instant, Transmit, Vec<u8>)>;
 
 /// What a forged packet has besides its header.
 #[derive(Clone, Copy, Debug, Default)]
