@@ -137,7 +137,7 @@ impl Stack for DccpStack {
         let id = self
             .endpoint
             .connect(now, path, remote.port(), service)
-            .map_err(|dccp::ConnectError| NoRoom)?;
+            .map_err(|_| NoRoom)?;
         self.connecting.insert(id);
         Ok(id)
     }
@@ -187,6 +187,7 @@ const fn reason(why: dccp::CloseReason) -> CloseReason {
         dccp::CloseReason::Graceful => CloseReason::Graceful,
         dccp::CloseReason::Reset(_)
         | dccp::CloseReason::Protocol(_)
+        | dccp::CloseReason::Unreachable
         | dccp::CloseReason::Aborted => CloseReason::Aborted,
         dccp::CloseReason::TimedOut => CloseReason::TimedOut,
     }
@@ -204,6 +205,7 @@ const fn refusal(why: dccp::CloseReason) -> Refusal {
         },
         dccp::CloseReason::Protocol(_) => Refusal::Negotiation,
         dccp::CloseReason::TimedOut => Refusal::TimedOut,
+        dccp::CloseReason::Unreachable => Refusal::NoStack,
         dccp::CloseReason::Graceful | dccp::CloseReason::Aborted => Refusal::Aborted,
     }
 }
