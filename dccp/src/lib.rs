@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod cookie;
 mod endpoint;
+mod iss;
 pub mod packet;
 mod seq;
 mod service_code;

@@ -47,6 +47,8 @@ use acks::AckDebt;
 /// How long a round trip is taken to be when nothing is known of it (RFC 4340 §3.4).
 const DEFAULT_RTT: Duration = Duration::from_millis(200);
 
+pub(crate) use features::{EXPORT_LEN, Exported, Features};
+
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {

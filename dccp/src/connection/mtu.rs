@@ -35,13 +35,22 @@ enum Search {
     Sent { size: usize, tries: u32, seq: Seq },
 }
 
+/// What bounds the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ceiling {
+    /// The settings or the socket allow so much; it is tried first, which on a loopback
+    /// interface, or where the socket knows the path, is all.
+    Allowed(usize),
+    /// A probe of this size got no answer.
+    Failed(usize),
+}
+
 /// The packet size of a path.
 #[derive(Debug)]
 pub(super) struct Mtu {
     base: usize,
     current: usize,
-    /// No larger size is tried.
-    ceiling: usize,
+    ceiling: Ceiling,
     search: Search,
     /// Of large packets, since one was acknowledged.
     timeouts: u32,
@@ -53,7 +62,7 @@ impl Mtu {
         Self {
             base: config.base_packet,
             current: config.base_packet,
-            ceiling: config.max_packet,
+            ceiling: Ceiling::Allowed(config.max_packet),
             search: Search::Rest,
             timeouts: 0,
             losses: 0,
@@ -83,20 +92,15 @@ impl Mtu {
 
     /// The size of the next probe, if one is wanted.
     fn next_probe(&mut self) -> Option<usize> {
-        if self.current >= self.ceiling {
-            self.search = Search::Rest;
-            return None;
-        }
-        let rung = LADDER
-            .into_iter()
-            .find(|size| *size > self.current && *size < self.ceiling);
-        let size = match self.search {
-            // The largest first: on a loopback interface that is all.
-            Search::Rest => self.ceiling,
-            Search::Wanted { .. } | Search::Sent { .. } => rung.unwrap_or(self.ceiling),
+        let size = match self.ceiling {
+            Ceiling::Allowed(size) => Some(size).filter(|size| *size > self.current),
+            Ceiling::Failed(failed) => {
+                let mut rungs = LADDER.into_iter();
+                rungs.find(|size| *size > self.current && *size < failed)
+            }
         };
-        self.search = Search::Wanted { size, tries: 1 };
-        Some(size)
+        self.search = size.map_or(Search::Rest, |size| Search::Wanted { size, tries: 1 });
+        size
     }
 
     /// A SyncAck for `ack` came: whether it answers the probe.
@@ -118,21 +122,22 @@ impl Mtu {
         let Search::Sent { size, tries, .. } = self.search else {
             return None;
         };
-        // The largest is a guess, and is tried once; a lost packet costs little there.
-        if tries < TRIES && size < self.ceiling {
+        // What is allowed is a guess, and is tried once; a lost packet costs little there.
+        let guess = self.ceiling == Ceiling::Allowed(size);
+        if tries < TRIES && !guess {
             self.search = Search::Wanted {
                 size,
                 tries: tries + 1,
             };
             return Some(size);
         }
-        self.ceiling = (size - 1).max(self.current);
+        self.ceiling = Ceiling::Failed(size);
         None
     }
 
     /// The path takes packets of at most `limit` bytes.
     fn on_limit(&mut self, limit: usize) {
-        self.ceiling = limit;
+        self.ceiling = Ceiling::Allowed(limit);
         self.current = self.current.min(limit);
         self.base = self.base.min(limit);
     }
@@ -162,14 +167,10 @@ impl Mtu {
         if !suspicious || self.current <= self.base {
             return false;
         }
-        self.ceiling = self.current;
+        self.ceiling = Ceiling::Allowed(self.current);
         self.current = self.base;
         self.timeouts = 0;
         self.losses = 0;
-        self.search = Search::Wanted {
-            size: self.current,
-            tries: 1,
-        };
         true
     }
 }
@@ -180,12 +181,7 @@ impl Connection {
         if !cx.config.probe_mtu || !matches!(self.phase, Phase::Open) {
             return;
         }
-        self.mtu.ceiling = cx
-            .config
-            .max_packet
-            .min(cx.socket_limit)
-            .max(self.mtu.current);
-        self.mtu.search = Search::Rest;
+        self.mtu.ceiling = Ceiling::Allowed(cx.config.max_packet.min(cx.socket_limit));
         self.continue_probing(cx, now);
     }
 
@@ -211,14 +207,8 @@ impl Connection {
         }
         match self.mtu.on_probe_lost() {
             Some(size) => self.push_output(Output::Probe(size)),
-            None => self.continue_after_failure(cx, now),
+            None => self.continue_probing(cx, now),
         }
-    }
-
-    /// A size failed: smaller ones on the ladder are tried, if the one that failed was the guess
-    /// made first; else the search is over.
-    fn continue_after_failure(&mut self, cx: &Context, now: Instant) {
-        self.continue_probing(cx, now);
     }
 
     /// What was polled last was too large for the socket, which takes `limit` bytes.
