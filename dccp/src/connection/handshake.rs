@@ -132,7 +132,7 @@ impl Connection {
 
     /// Both have heard of each other (RFC 4340 §8.5 steps 11 and 12); `osr`: the number of the
     /// packet that showed it.
-    pub(super) fn enter_open(&mut self, cx: &mut Context, now: Instant, osr: Seq) {
+    pub(super) fn enter_open(&mut self, cx: &mut Context, osr: Seq) {
         self.numbers.osr = Some(osr);
         self.timers.stop(Timer::Respond);
         self.timers.stop(Timer::PartOpen);
@@ -146,7 +146,6 @@ impl Connection {
                 self.deliver_message(cx, data);
             }
         }
-        self.begin_probing(cx, now);
     }
 
     fn announce(&mut self, cx: &mut Context) {

@@ -28,7 +28,6 @@ mod steps;
 mod timeout;
 mod timers;
 
-use features::Features;
 pub use state::State;
 
 use gaps::Gaps;

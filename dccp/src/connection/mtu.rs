@@ -24,6 +24,10 @@ const LEAST_WAIT: Duration = Duration::from_millis(100);
 const SUSPICIOUS_TIMEOUTS: u32 = 2;
 const SUSPICIOUS_LOSSES: u64 = 32;
 
+/// Larger packets are looked for once so many bytes of the base size have arrived, in packets:
+/// what is shorter does not gain by it what the probes cost.
+const WORTH_A_SEARCH: u64 = 8;
+
 /// What is being found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Search {
@@ -52,6 +56,8 @@ pub(super) struct Mtu {
     current: usize,
     ceiling: Ceiling,
     search: Search,
+    /// Bytes that arrived; `None` once a search has begun.
+    arrived: Option<u64>,
     /// Of large packets, since one was acknowledged.
     timeouts: u32,
     losses: u64,
@@ -64,6 +70,7 @@ impl Mtu {
             current: config.base_packet,
             ceiling: Ceiling::Allowed(config.max_packet),
             search: Search::Rest,
+            arrived: Some(0),
             timeouts: 0,
             losses: 0,
         }
@@ -135,15 +142,32 @@ impl Mtu {
         None
     }
 
-    /// The path takes packets of at most `limit` bytes.
+    /// The path takes packets of at most `limit` bytes; the packet that showed it may say more.
     fn on_limit(&mut self, limit: usize) {
-        self.ceiling = Ceiling::Allowed(limit);
+        self.ceiling = match self.search {
+            Search::Sent { size, .. } if size <= limit => Ceiling::Failed(size),
+            Search::Sent { .. } | Search::Wanted { .. } | Search::Rest => Ceiling::Allowed(limit),
+        };
         self.current = self.current.min(limit);
         self.base = self.base.min(limit);
     }
 
+    /// Whether enough has arrived since the beginning for a search; once.
+    fn is_worth_a_search(&mut self) -> bool {
+        let base = u64::try_from(self.base).unwrap_or(u64::MAX);
+        let due = |arrived| arrived >= base.saturating_mul(WORTH_A_SEARCH);
+        let due = self.arrived.is_some_and(due);
+        if due {
+            self.arrived = None;
+        }
+        due
+    }
+
     /// Acknowledgements tell whether large packets arrive.
-    pub(super) fn on_settled(&mut self, settled: &Settled) {
+    fn on_settled(&mut self, settled: &Settled) {
+        if let Some(arrived) = &mut self.arrived {
+            *arrived += settled.received_bytes;
+        }
         if self.current <= self.base {
             return;
         }
@@ -176,8 +200,16 @@ impl Mtu {
 }
 
 impl Connection {
+    /// What happened to data packets tells of the path, and begins the search.
+    pub(super) fn on_settled_sizes(&mut self, cx: &Context, now: Instant, settled: &Settled) {
+        self.mtu.on_settled(settled);
+        if self.mtu.is_worth_a_search() {
+            self.begin_probing(cx, now);
+        }
+    }
+
     /// Looks for a larger packet size, in OPEN.
-    pub(super) fn begin_probing(&mut self, cx: &Context, now: Instant) {
+    fn begin_probing(&mut self, cx: &Context, now: Instant) {
         if !cx.config.probe_mtu || !matches!(self.phase, Phase::Open) {
             return;
         }

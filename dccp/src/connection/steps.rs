@@ -262,7 +262,7 @@ impl Connection {
             return Continue(());
         };
         if p.packet_type() != PacketType::Request {
-            self.enter_open(cx, now, p.seq);
+            self.enter_open(cx, p.seq);
             return Continue(());
         }
         if answered.is_some_and(|answered| !answered.precedes(p.seq)) {
@@ -314,7 +314,7 @@ impl Connection {
             | PacketType::Close
             | PacketType::Reset
             | PacketType::SyncAck
-            | PacketType::Listen => self.enter_open(cx, now, p.seq),
+            | PacketType::Listen => self.enter_open(cx, p.seq),
         }
     }
 

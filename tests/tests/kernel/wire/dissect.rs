@@ -44,15 +44,10 @@ pub(crate) fn in_ip(file: &Path) -> Result<Dissected, Failure> {
     dissect(file, &["-o", "dccp.check_checksum:TRUE"], true)
 }
 
-/// Has tshark read the packets of DCCP-UDP, of which the UDP checksum is the only one (RFC 6773
-/// §3.3).
-pub(crate) fn in_udp(file: &Path, port: u16) -> Result<Dissected, Failure> {
-    let decode = format!("udp.port=={port},dccp");
-    dissect(
-        file,
-        &["-o", "dccp.check_checksum:FALSE", "-d", &decode],
-        false,
-    )
+/// Has tshark read the packets of DCCP-UDP on its own port, of which the UDP checksum is the only
+/// one (RFC 6773 §3.3).
+pub(crate) fn in_udp(file: &Path) -> Result<Dissected, Failure> {
+    dissect(file, &["-o", "dccp.check_checksum:FALSE"], false)
 }
 
 fn dissect(file: &Path, options: &[&str], summed: bool) -> Result<Dissected, Failure> {
