@@ -1,6 +1,7 @@
 //! What tshark says of a capture.
 
 use std::fmt;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -44,10 +45,18 @@ pub(crate) fn in_ip(file: &Path) -> Result<Dissected, Failure> {
     dissect(file, &["-o", "dccp.check_checksum:TRUE"], true)
 }
 
-/// Has tshark read the packets of DCCP-UDP on its own port, of which the UDP checksum is the only
-/// one (RFC 6773 §3.3).
+/// tshark knows DCCP in IP only: what reads it there is told to read it in UDP, on its own port.
+const IN_UDP: &str = "DissectorTable.get('udp.port'):add(6511, \
+                      DissectorTable.get('ip.proto'):get_dissector(33))";
+
+/// Has tshark read the packets of DCCP-UDP, of which the UDP checksum is the only one (RFC 6773
+/// §3.3).
 pub(crate) fn in_udp(file: &Path) -> Result<Dissected, Failure> {
-    dissect(file, &["-o", "dccp.check_checksum:FALSE"], false)
+    let script = file.with_extension("lua");
+    fs::write(&script, IN_UDP)?;
+    let option = format!("lua_script:{}", script.display());
+    let options = ["-X", &option, "-o", "dccp.check_checksum:FALSE"];
+    dissect(file, &options, false)
 }
 
 fn dissect(file: &Path, options: &[&str], summed: bool) -> Result<Dissected, Failure> {
