@@ -122,9 +122,16 @@ impl Connection {
     }
 
     /// Asks for an acknowledgement of everything sent.
+    ///
+    /// In PARTOPEN an Ack goes first: Linux takes only an Ack or DataAck for the third packet, and
+    /// resets the connection for a Sync.
     pub(super) fn ask_for_tail(&mut self) {
         self.tail_syncs += 1;
-        self.push_output(Output::Sync(self.numbers.gsr));
+        if matches!(self.phase, Phase::PartOpen(_)) && self.tail_syncs == 1 {
+            self.debt.owe_now();
+        } else {
+            self.push_output(Output::Sync(self.numbers.gsr));
+        }
     }
 
     /// Nothing was heard for as long as a peer is given, or half of it since data went out.

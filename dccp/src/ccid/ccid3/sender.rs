@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::counter::Counter;
+use super::limited::NotLimited;
 use super::options::Feedback;
+use super::receive_set::ReceiveSet;
+use super::seconds;
 use crate::Seq;
+use crate::ccid::tfrc;
 use crate::ccid::window::SequenceWindow;
 use crate::ccid::{Acknowledgment, Ccid, DEFAULT_RTT, Permit, Report, SentData, Settings, Wishes};
-use crate::ccid::{ccid3::receive_set::ReceiveSet, tfrc};
 
 #[cfg(test)]
 mod tests;
@@ -192,9 +196,8 @@ impl Sender {
         if self.rtt.is_none() {
             return;
         }
-        let was_sent = what
-            .rtt
-            .and_then(|rtt| now.checked_sub(rtt + feedback.elapsed));
+        let elapsed = feedback.elapsed.unwrap_or_default();
+        let was_sent = what.rtt.and_then(|rtt| now.checked_sub(rtt + elapsed));
         let round_trip = seconds(self.round_trip());
         let is_data_limited = reported > 0
             && was_sent.is_some_and(|sent| self.limited.is_interval_limited(sent, round_trip));
@@ -449,110 +452,6 @@ impl crate::ccid::Sender for Sender {
             congestion_events: self.loss_events,
             timeouts: self.timeouts,
             ..Report::default()
-        }
-    }
-}
-
-/// A time of so many seconds, at most a day.
-fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds.clamp(0.0, 86400.0))
-}
-
-/// Times at which all was sent that was allowed (RFC 5348 §8.2.1).
-#[derive(Clone, Copy, Debug, Default)]
-struct NotLimited {
-    first: Option<Instant>,
-    second: Option<Instant>,
-    /// `t_new`: when the packet was sent that the last feedback acknowledged.
-    sent: Option<Instant>,
-    /// `t_next`: when that feedback came.
-    came: Option<Instant>,
-}
-
-impl NotLimited {
-    fn on_all_sent(&mut self, now: Instant) {
-        if self.first <= self.sent {
-            self.first = Some(now);
-        } else if self.second <= self.came {
-            self.second = Some(now);
-        }
-    }
-
-    /// Whether the sender was data-limited throughout the round trip before `sent`.
-    fn is_interval_limited(&self, sent: Instant, round_trip: Duration) -> bool {
-        let begin = sent.checked_sub(round_trip);
-        let is_inside = |at: Option<Instant>| at > begin && at <= Some(sent);
-        !(is_inside(self.first) || is_inside(self.second))
-    }
-
-    fn on_feedback(&mut self, now: Instant, sent: Option<Instant>) {
-        self.came = Some(now);
-        if sent.is_some() {
-            self.sent = sent;
-        }
-        if self.first <= self.sent && self.second > self.sent {
-            self.first = self.second;
-        }
-    }
-}
-
-/// The most window counters that are remembered with the packets that had them.
-const COUNTERS: usize = 32;
-
-/// The window counter of data packets (RFC 4342 §8.1).
-#[derive(Debug, Default)]
-struct Counter {
-    /// `last_WC` and `last_WC_time`.
-    current: u8,
-    since: Option<Instant>,
-    /// That of the last packet sent.
-    sent: u8,
-    /// The first packet with each of the latest counters, oldest first.
-    first: std::collections::VecDeque<(Seq, u8)>,
-}
-
-impl Counter {
-    /// The counter of a packet that is sent.
-    fn on_sent(&mut self, now: Instant, seq: Seq, round_trip: f64) -> u8 {
-        let since = *self.since.get_or_insert(now);
-        let quarter = seconds(round_trip / 4.0).max(Duration::from_nanos(1));
-        let elapsed = now.saturating_duration_since(since);
-        if elapsed >= quarter {
-            let quarters = u8::try_from(elapsed.as_nanos() / quarter.as_nanos());
-            self.current = self
-                .current
-                .wrapping_add(quarters.map_or(5, |it| it.min(5)))
-                & 15;
-            self.since = Some(now);
-        }
-        // "Adjacent data-carrying packets' CCVal counters never differ by more than five."
-        let ahead = self.current.wrapping_sub(self.sent) & 15;
-        self.current = self.sent.wrapping_add(ahead.min(5)) & 15;
-        if self.first.is_empty() || self.current != self.sent {
-            if self.first.len() == COUNTERS {
-                self.first.pop_front();
-            }
-            self.first.push_back((seq, self.current));
-            self.sent = self.current;
-        }
-        self.current
-    }
-
-    /// The next packet's counter is to be 4 ahead of that of a packet acknowledged.
-    fn on_acknowledged(&mut self, now: Instant, ackno: Seq) {
-        while self
-            .first
-            .get(1)
-            .is_some_and(|(seq, _)| !ackno.precedes(*seq))
-        {
-            self.first.pop_front();
-        }
-        let Some(&(seq, acknowledged)) = self.first.front() else {
-            return;
-        };
-        if !ackno.precedes(seq) && self.current.wrapping_sub(acknowledged) & 15 < 4 {
-            self.current = acknowledged.wrapping_add(4) & 15;
-            self.since = Some(now);
         }
     }
 }

@@ -4,4 +4,6 @@ mod pair;
 
 mod bulk;
 mod handshake;
+mod linux;
+mod strangers;
 mod windows;

@@ -294,6 +294,21 @@ fn df7_resends_say_the_same_and_confirms_are_not_resent() {
 }
 
 #[test]
+fn df7_a_round_trip_of_any_length_has_a_timer() {
+    for rtt in [Duration::ZERO, Duration::from_secs(100), Duration::MAX] {
+        let mut end = End::open(&quiet(), true);
+        end.rtt = rtt;
+        end.features.request(Feature::SEQUENCE_WINDOW, 500);
+        for _ in 0..3 {
+            assert_eq!(words(&end.write(true)), "Change L(Sequence Window 500)");
+            let wait = end.features.poll_timeout().unwrap() - end.now;
+            assert!(wait >= LEAST_WAIT && wait <= LONGEST_WAIT);
+            end.now += wait;
+        }
+    }
+}
+
+#[test]
 fn df7_what_finds_no_room_stays_due() {
     let mut end = End::open(&quiet(), true);
     end.read(&[32, 5, 5, 0, 9, 32, 4, 126, 1]).unwrap();
