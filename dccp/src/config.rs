@@ -84,6 +84,10 @@ pub struct Config {
     pub max_packet: usize,
     /// The size in bytes that every path is taken to carry, 256 to `max_packet`. Default: 1,200.
     pub base_packet: usize,
+    /// The MTU in bytes of this machine's link, if known: paths are first taken to carry packets
+    /// of that size (RFC 4340 §14.1), and those that do not fall back to `base_packet`. `None`
+    /// begins with `base_packet` (RFC 8899). Default: none.
+    pub link_mtu: Option<usize>,
     /// Whether to look for larger packets (RFC 4340 §14.2 and RFC 8899). Default: yes.
     pub probe_mtu: bool,
     /// After how long a path is probed again for larger packets (RFC 8899 PMTU_RAISE_TIMER).
@@ -145,6 +149,7 @@ impl Default for Config {
             ack_runs: 1024,
             max_packet: 65_507,
             base_packet: 1200,
+            link_mtu: None,
             probe_mtu: true,
             probe_again: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(180),

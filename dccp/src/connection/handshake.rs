@@ -158,7 +158,7 @@ impl Connection {
             drops: Drops::default(),
             ndp: NonData::default(),
             gaps: Gaps::default(),
-            mtu: Mtu::new(&cx.config),
+            mtu: Mtu::new(&cx.config, ends.path.remote.ip()),
             cookies: Vec::new(),
             rtt: None,
             heard_at: None,
