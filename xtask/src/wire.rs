@@ -93,7 +93,8 @@ pub(crate) fn inside(arguments: &[OsString]) -> Result<ExitCode> {
     let [runner, filters @ ..] = arguments else {
         return Err("the test runner is not named".into());
     };
-    ip(&["link", "set", "lo", "up"])?;
+    // No trains on the loopback interface: a capture shall see each packet by itself.
+    ip(&["link", "set", "lo", "gso_max_segs", "1", "up"])?;
     ip(&["tuntap", "add", "dev", TAP.name, "mode", "tap"])?;
     for address in HOST {
         let nodad = if address.contains(':') {
