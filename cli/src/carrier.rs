@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
+use dccp::Endpoint;
 use dccp::ccid::Ccid;
-use dccp::{Endpoint, ServiceCode};
 use socket::Protocol;
 use transport::{DccpClient, DccpStack};
 
@@ -80,28 +80,24 @@ pub(crate) fn seed() -> io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// A DCCP stack for `carrier`. A server listens on `listen`; `client` is of no meaning to it.
-pub(crate) fn dccp_stack(
-    carrier: Carrier,
-    listen: Option<u16>,
-    service_codes: &[u32],
-    ccid: Option<u8>,
-    client: DccpClient,
-) -> io::Result<DccpStack> {
+/// The settings of a DCCP stack in `carrier`, for a client.
+pub(crate) fn dccp_config(carrier: Carrier, ccid: Option<u8>) -> dccp::Config {
     let default = dccp::Config::default();
-    let config = dccp::Config {
+    dccp::Config {
         carrier: match carrier {
             Carrier::Raw => dccp::Carrier::Ip,
             Carrier::Kernel | Carrier::Udp(_) => dccp::Carrier::Udp,
         },
-        listen,
-        service_codes: service_codes.iter().copied().map(ServiceCode).collect(),
         ccids: ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
         ecn: true,
         // Raw IP is used beside kernels, which begin with the size of their link.
         link_mtu: (carrier == Carrier::Raw).then_some(ETHERNET_MTU),
         ..dccp::Config::default()
-    };
+    }
+}
+
+/// A DCCP stack that nobody can guess the numbers of. `client` is of no meaning to a server.
+pub(crate) fn dccp_stack(config: dccp::Config, client: DccpClient) -> io::Result<DccpStack> {
     Ok(DccpStack::new(Endpoint::new(config, seed()?), client))
 }
 

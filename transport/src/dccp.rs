@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use bytes::Bytes;
 use dccp::packet::ResetCode;
 use dccp::{ConnectionId, Endpoint, Event, ServiceCode};
 use proto::machine::{CloseReason, Datagram, Ecn, Transmit};
@@ -109,7 +108,8 @@ impl Stack for DccpStack {
                     let remote = SocketAddr::new(path.remote.ip(), port);
                     StackEvent::Connected { remote }
                 }
-                Event::Message(payload) => StackEvent::Message(message(payload)),
+                // DCCP keeps no order between datagrams and has no streams.
+                Event::Message(payload) => StackEvent::Message(Datagram::message((), payload)),
                 Event::Missing(messages) => StackEvent::Missing(messages),
                 Event::Writable => StackEvent::Writable,
                 Event::Settled => continue,
@@ -137,6 +137,7 @@ impl Stack for DccpStack {
         let id = self
             .endpoint
             .connect(now, path, remote.port(), service)
+            // The other error, an address that is missing, is the carrier's to prevent.
             .map_err(|_| NoRoom)?;
         self.connecting.insert(id);
         Ok(id)
@@ -176,20 +177,14 @@ const fn to_dccp(path: Path) -> dccp::Path {
     }
 }
 
-/// DCCP keeps no order between datagrams and has no streams.
-fn message(payload: Bytes) -> Datagram<()> {
-    Datagram::message((), payload)
-}
-
 /// What the end of a connection means to what ran on it.
 const fn reason(why: dccp::CloseReason) -> CloseReason {
     match why {
         dccp::CloseReason::Graceful => CloseReason::Graceful,
         dccp::CloseReason::Reset(_)
         | dccp::CloseReason::Protocol(_)
-        | dccp::CloseReason::Unreachable
         | dccp::CloseReason::Aborted => CloseReason::Aborted,
-        dccp::CloseReason::TimedOut => CloseReason::TimedOut,
+        dccp::CloseReason::TimedOut | dccp::CloseReason::Unreachable => CloseReason::TimedOut,
     }
 }
 

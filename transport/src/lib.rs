@@ -5,6 +5,10 @@
 //! machine trait above ([`Machine`]), and [`Pump`] is the only code that carries bytes from one to
 //! the other. [`Connection`] adds the application; a driver adds nothing but the waiting.
 //!
+//! Over the kernel's protocols the machine is an exchange of messages. Over UDP or raw IP it is a
+//! [`Host`]: a protocol in user space (a [`Stack`], such as [`DccpStack`]), and on each of its
+//! connections what a [`Service`] makes, which is the same there as over the kernel.
+//!
 //! No I/O happens here, and no clock is read: both are behind the traits.
 #![forbid(unsafe_code)]
 

@@ -136,7 +136,8 @@ fn stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<DccpStack, Connec
         udp_port: carrier.udp_port(),
         local: Some(local),
     };
-    carrier::dccp_stack(carrier, None, &[], job.ccid, client).map_err(ConnectError::Io)
+    let config = carrier::dccp_config(carrier, job.ccid);
+    carrier::dccp_stack(config, client).map_err(ConnectError::Io)
 }
 
 /// A refusal as the kernel's sockets tell it.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
+use dccp::ServiceCode;
 use socket::{PacketConfig, Protocol, RawSocket, UdpSocket};
 use transport::{
     Connection, DatagramSocket, DccpClient, Discard, Host, Limits, Path, Service, Stack,
@@ -30,19 +31,24 @@ pub(super) fn dccp<V>(
 where
     V: Service<Machine: Send, Application: Send> + Send + 'static,
 {
+    let default = carrier::dccp_config(carrier, options.ccid);
+    let config = dccp::Config {
+        listen: Some(address.port()),
+        service_codes: options
+            .service_codes
+            .iter()
+            .copied()
+            .map(ServiceCode)
+            .collect(),
+        connections: options.max_connections.unwrap_or(default.connections),
+        ..default
+    };
     let client = DccpClient {
-        service: dccp::ServiceCode(0),
+        service: ServiceCode(0),
         udp_port: None,
         local: None,
     };
-    let stack = carrier::dccp_stack(
-        carrier,
-        Some(address.port()),
-        &options.service_codes,
-        options.ccid,
-        client,
-    )
-    .map_err(ServeError::System)?;
+    let stack = carrier::dccp_stack(config, client).map_err(ServeError::System)?;
     let host = Host::server(stack, service, options.limits());
     let config = PacketConfig::default();
     match carrier {
