@@ -90,6 +90,9 @@ pub struct Config {
     pub link_mtu: Option<usize>,
     /// Whether to look for larger packets (RFC 4340 §14.2 and RFC 8899). Default: yes.
     pub probe_mtu: bool,
+    /// After how many bytes of data that arrived larger packets are looked for: a page does not
+    /// gain by them what the probes cost. 0: at once. Default: 9,600.
+    pub probe_after: u64,
     /// After how long a path is probed again for larger packets (RFC 8899 PMTU_RAISE_TIMER).
     /// Default: 600 s.
     pub probe_again: Duration,
@@ -151,6 +154,7 @@ impl Default for Config {
             base_packet: 1200,
             link_mtu: None,
             probe_mtu: true,
+            probe_after: 9600,
             probe_again: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(180),
             respond_timeout: Duration::from_secs(30),

@@ -163,6 +163,7 @@ impl Connection {
             rtt: None,
             heard_at: None,
             data_sent_at: None,
+            unanswered_since: None,
             tail_syncs: 0,
             unsettled: Settlement::Told,
             syncs: Bucket::default(),
@@ -189,7 +190,7 @@ impl Connection {
 
     /// Both have heard of each other (RFC 4340 §8.5 steps 11 and 12); `osr`: the number of the
     /// packet that showed it.
-    pub(super) fn enter_open(&mut self, cx: &mut Context, osr: Seq) {
+    pub(super) fn enter_open(&mut self, cx: &mut Context, now: Instant, osr: Seq) {
         self.numbers.osr = Some(osr);
         self.timers.stop(Timer::Respond);
         self.timers.stop(Timer::PartOpen);
@@ -203,6 +204,7 @@ impl Connection {
                 self.deliver_message(cx, data);
             }
         }
+        self.consider_probing(cx, now);
     }
 
     fn announce(&mut self, cx: &mut Context) {

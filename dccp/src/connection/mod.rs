@@ -206,6 +206,8 @@ pub(crate) struct Connection {
     heard_at: Option<Instant>,
     /// When the latest data was sent.
     data_sent_at: Option<Instant>,
+    /// When the first data was sent since anything was heard.
+    unanswered_since: Option<Instant>,
     /// Syncs sent to hear of the last data.
     tail_syncs: u32,
     /// Whether data was sent since the last [`Event::Settled`].

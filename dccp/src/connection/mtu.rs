@@ -20,14 +20,11 @@ const TRIES: u32 = 3;
 /// A probe is waited for at least so long.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
-/// So many timeouts or losses without any large packet acknowledged, and the path is taken to
-/// carry no more than the base size (RFC 8899 §4.3, black hole detection).
+/// So many timeouts, or acknowledgements that told of losses, without any large packet that
+/// arrived, and the path is taken to carry no more than the base size (RFC 8899 §4.3, black hole
+/// detection). If it does, a probe finds out in a round trip.
 const SUSPICIOUS_TIMEOUTS: u32 = 2;
-const SUSPICIOUS_LOSSES: u64 = 32;
-
-/// Larger packets are looked for once so many bytes of the base size have arrived, in packets:
-/// what is shorter does not gain by it what the probes cost.
-const WORTH_A_SEARCH: u64 = 8;
+const SUSPICIOUS_LOSSES: u32 = 4;
 
 /// What is being found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +58,7 @@ pub(super) struct Mtu {
     arrived: Option<u64>,
     /// Of large packets, since one was acknowledged.
     timeouts: u32,
-    losses: u64,
+    losses: u32,
 }
 
 impl Mtu {
@@ -166,11 +163,9 @@ impl Mtu {
         self.base = self.base.min(limit);
     }
 
-    /// Whether enough has arrived since the beginning for a search; once.
-    fn is_worth_a_search(&mut self) -> bool {
-        let base = u64::try_from(self.base).unwrap_or(u64::MAX);
-        let due = |arrived| arrived >= base.saturating_mul(WORTH_A_SEARCH);
-        let due = self.arrived.is_some_and(due);
+    /// Whether so many bytes have arrived since the beginning; true once.
+    fn is_worth_a_search(&mut self, bytes: u64) -> bool {
+        let due = self.arrived.is_some_and(|arrived| arrived >= bytes);
         if due {
             self.arrived = None;
         }
@@ -180,7 +175,7 @@ impl Mtu {
     /// Acknowledgements tell whether large packets arrive.
     fn on_settled(&mut self, settled: &Settled) {
         if let Some(arrived) = &mut self.arrived {
-            *arrived += settled.received_bytes;
+            *arrived = arrived.saturating_add(settled.received_bytes);
         }
         if self.current <= self.base {
             return;
@@ -189,8 +184,8 @@ impl Mtu {
         if settled.received_bytes > settled.received.saturating_mul(base) {
             self.timeouts = 0;
             self.losses = 0;
-        } else {
-            self.losses += settled.lost;
+        } else if settled.lost > 0 {
+            self.losses += 1;
         }
     }
 
@@ -217,7 +212,15 @@ impl Connection {
     /// What happened to data packets tells of the path, and begins the search.
     pub(super) fn on_settled_sizes(&mut self, cx: &Context, now: Instant, settled: &Settled) {
         self.mtu.on_settled(settled);
-        if self.mtu.is_worth_a_search() {
+        self.check_black_hole(cx, now);
+        self.consider_probing(cx, now);
+    }
+
+    /// Begins the search once enough has arrived: what is short does not gain by it what the
+    /// probes cost.
+    pub(super) fn consider_probing(&mut self, cx: &Context, now: Instant) {
+        let open = matches!(self.phase, Phase::Open);
+        if open && self.mtu.is_worth_a_search(cx.config.probe_after) {
             self.begin_probing(cx, now);
         }
     }
@@ -386,10 +389,10 @@ mod tests {
             ..Settled::default()
         };
         mtu.on_settled(&settled(3, 1700));
-        assert!(!mtu.is_worth_a_search());
+        assert!(!mtu.is_worth_a_search(9600));
         mtu.on_settled(&settled(8, 9600));
-        assert!(mtu.is_worth_a_search());
+        assert!(mtu.is_worth_a_search(9600));
         mtu.on_settled(&settled(8, 9600));
-        assert!(!mtu.is_worth_a_search());
+        assert!(!mtu.is_worth_a_search(9600));
     }
 }

@@ -67,8 +67,8 @@ impl Connection {
         self.step_8_options(cx, now, p)?;
         self.step_9_reset(cx, p)?;
         self.step_10_request(cx, now, p);
-        self.step_11_respond(cx, p)?;
-        self.step_12_part_open(cx, p);
+        self.step_11_respond(cx, now, p)?;
+        self.step_12_part_open(cx, now, p);
         self.step_13_close_req(cx, now, p);
         self.step_14_close(cx, now, p)?;
         self.step_15_sync(p);
@@ -186,6 +186,7 @@ impl Connection {
             self.numbers.on_acknowledged(ack);
         }
         self.heard_at = Some(now);
+        self.unanswered_since = None;
         self.counts.packets_received += 1;
         Continue(())
     }
@@ -249,7 +250,12 @@ impl Connection {
     /// Step 11: RESPOND answers every new Request with a new Response; any other packet proves
     /// that the client has seen one. A network duplicate of a Request is not a new one (RFC 4340
     /// §8.1.3).
-    fn step_11_respond(&mut self, cx: &mut Context, p: &Incoming<'_>) -> ControlFlow<()> {
+    fn step_11_respond(
+        &mut self,
+        cx: &mut Context,
+        now: Instant,
+        p: &Incoming<'_>,
+    ) -> ControlFlow<()> {
         let Phase::Respond {
             response_limit,
             answered,
@@ -259,7 +265,7 @@ impl Connection {
             return Continue(());
         };
         if p.packet_type() != PacketType::Request {
-            self.enter_open(cx, p.seq);
+            self.enter_open(cx, now, p.seq);
             return Continue(());
         }
         if answered.is_some_and(|answered| !answered.precedes(p.seq)) {
@@ -291,7 +297,7 @@ impl Connection {
 
     /// Step 12: PARTOPEN answers a Response with an Ack, and ends with any packet that shows
     /// that the server has got past RESPOND.
-    fn step_12_part_open(&mut self, cx: &mut Context, p: &Incoming<'_>) {
+    fn step_12_part_open(&mut self, cx: &mut Context, now: Instant, p: &Incoming<'_>) {
         if !matches!(self.phase, Phase::PartOpen(_)) {
             // A client that repeats its Ack is still in PARTOPEN, as nothing was sent that shows
             // it more; it would give up in the end.
@@ -312,7 +318,7 @@ impl Connection {
             | PacketType::Close
             | PacketType::Reset
             | PacketType::SyncAck
-            | PacketType::Listen => self.enter_open(cx, p.seq),
+            | PacketType::Listen => self.enter_open(cx, now, p.seq),
         }
     }
 

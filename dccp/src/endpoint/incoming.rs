@@ -86,12 +86,12 @@ impl Endpoint {
         if target.is_none() && self.cx.config.listen == Some(packet.header.destination_port) {
             return self.step_3_listen(now, path, packet);
         }
-        let code = match packet.header.kind {
-            Kind::Request { .. } if target.is_none() => {
-                self.counts.refused += 1;
-                ResetCode::CONNECTION_REFUSED
-            }
-            _ => ResetCode::NO_CONNECTION,
+        let request = packet.header.kind.packet_type() == PacketType::Request;
+        let code = if request && target.is_none() {
+            self.counts.refused += 1;
+            ResetCode::CONNECTION_REFUSED
+        } else {
+            ResetCode::NO_CONNECTION
         };
         self.reset_stranger(now, path, packet, code);
         None
@@ -153,13 +153,13 @@ impl Endpoint {
     /// RESPOND.
     fn open_cookie(&mut self, now: Instant, mut ends: Ends, packet: &Packet<'_>) -> Option<u32> {
         let has_ack = packet.header.kind.ack().is_some();
-        let cookie = packet
-            .options
-            .filter(|_| has_ack)
-            .find_map(|option| match option {
-                DccpOption::InitCookie(cookie) => Some(cookie),
-                _ => None,
-            });
+        let cookie = packet.options.filter(|_| has_ack).find_map(|option| {
+            if let DccpOption::InitCookie(cookie) = option {
+                Some(cookie)
+            } else {
+                None
+            }
+        });
         let Some(cookie) = cookie else {
             self.reset_stranger(now, &ends.path, packet, ResetCode::NO_CONNECTION);
             return None;

@@ -450,8 +450,9 @@ impl Endpoint {
     }
 
     fn expire_time_wait(&mut self, now: Instant) {
-        while let Some((_, route)) = self.time_wait.pop_front_if(|(at, _)| *at <= now) {
-            self.routes.remove(&route);
+        while let Some((_, route)) = self.time_wait.front().filter(|(at, _)| *at <= now) {
+            self.routes.remove(route);
+            self.time_wait.pop_front();
         }
     }
 }

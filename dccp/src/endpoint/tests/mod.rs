@@ -3,7 +3,10 @@
 mod pair;
 
 mod bulk;
+mod close;
 mod handshake;
 mod linux;
+mod losses;
+mod packet_size;
 mod strangers;
 mod windows;
