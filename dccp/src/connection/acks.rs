@@ -192,8 +192,7 @@ impl Connection {
             self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
         }
         self.counts.datagrams_lost += settled.lost;
-        self.mtu.on_settled(&settled);
-        self.check_black_hole(cx, now);
+        self.on_settled_sizes(cx, now, &settled);
         let hole = p.gsr_before.distance_to(p.seq) - 1;
         self.sender.on_acknowledged(
             now,

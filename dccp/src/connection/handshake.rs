@@ -158,7 +158,7 @@ impl Connection {
             drops: Drops::default(),
             ndp: NonData::default(),
             gaps: Gaps::default(),
-            mtu: Mtu::new(&cx.config),
+            mtu: Mtu::new(&cx.config, ends.path.remote.ip()),
             cookies: Vec::new(),
             rtt: None,
             heard_at: None,
@@ -204,7 +204,7 @@ impl Connection {
                 self.deliver_message(cx, data);
             }
         }
-        self.begin_probing(cx, now);
+        self.consider_probing(cx, now);
     }
 
     fn announce(&mut self, cx: &mut Context) {
