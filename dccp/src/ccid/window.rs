@@ -27,12 +27,12 @@ impl SequenceWindow {
     /// are short, some later, as negotiations do not go out more often than each millisecond or
     /// so: it is asked for well ahead.
     pub(super) fn update(&mut self, packets: u64, grows_fast: bool) {
+        // It is asked for at so many times the packets, and then for so many times them.
+        let (least, wanted) = if grows_fast { (20, 40) } else { (5, 5) };
         // RFC 4340 §7.5.2: at most 2^46 - 1.
-        let needed = packets
-            .saturating_mul(if grows_fast { 40 } else { 5 })
-            .min(1 << 45);
-        let rounded = needed.next_power_of_two();
-        if needed > self.current {
+        let times = |factor| packets.saturating_mul(factor).min(1 << 45);
+        let rounded = times(wanted).next_power_of_two();
+        if times(least) > self.current {
             self.current = rounded;
         } else if rounded.saturating_mul(8) <= self.current {
             self.current = (rounded * 2).max(self.floor);
@@ -49,9 +49,9 @@ mod tests {
         let mut window = SequenceWindow::new(1000);
         window.update(4, true);
         assert_eq!(window.current(), 1000);
-        window.update(25, true);
+        window.update(50, true);
         assert_eq!(window.current(), 1000);
-        window.update(26, true);
+        window.update(51, true);
         assert_eq!(window.current(), 2048);
         window.update(409, false);
         assert_eq!(window.current(), 2048);
