@@ -16,6 +16,7 @@ mod features;
 mod gaps;
 mod handshake;
 mod mtu;
+mod nonces;
 mod numbers;
 mod options;
 mod output;
@@ -32,6 +33,7 @@ pub use state::State;
 
 use gaps::Gaps;
 use mtu::Mtu;
+use nonces::Nonces;
 use numbers::Numbers;
 use output::Output;
 use receive::Drops;
@@ -197,6 +199,7 @@ pub(crate) struct Connection {
     debt: AckDebt,
     drops: Drops,
     ndp: NonData,
+    nonces: Nonces,
     gaps: Gaps,
     mtu: Mtu,
     /// Init Cookies of the peer, to be sent in PARTOPEN (RFC 4340 §8.1.4).

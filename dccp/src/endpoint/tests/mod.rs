@@ -4,6 +4,7 @@ mod pair;
 
 mod bulk;
 mod close;
+mod ecn;
 mod handshake;
 mod linux;
 mod losses;
