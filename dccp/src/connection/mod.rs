@@ -327,6 +327,12 @@ impl Connection {
             + self.trains.capacity() * size_of::<Train>()
     }
 
+    /// The Sequence Windows in force, of the peer's numbers and of ours.
+    #[cfg(test)]
+    pub(crate) fn windows(&self) -> (u64, u64) {
+        (self.seq_window(), self.ack_window())
+    }
+
     /// The first number sent.
     #[cfg(test)]
     pub(crate) const fn iss(&self) -> Seq {

@@ -6,6 +6,7 @@ mod bulk;
 mod close;
 mod ecn;
 mod handshake;
+mod limits;
 mod linux;
 mod losses;
 mod options;
