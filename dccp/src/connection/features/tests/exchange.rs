@@ -846,15 +846,9 @@ fn a_servers_features_are_exported_and_imported() {
         }
         assert_eq!(again.features.here(), server.features.here());
         assert_eq!(again.features.there(), server.features.there());
-        assert_eq!(
-            again.features.machines.map(states),
-            server.features.machines.map(states)
-        );
+        let states = |end: &End| end.features.machines().map(|m| m.state).collect::<Vec<_>>();
+        assert_eq!(states(&again), states(&server));
         assert_eq!(again.write(true), server.write(true));
         assert_eq!(again.features.is_ready(), server.features.is_ready());
     }
-}
-
-fn states(machines: [Machine; FEATURES.len()]) -> [State; FEATURES.len()] {
-    machines.map(|machine| machine.state)
 }
