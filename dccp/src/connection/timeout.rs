@@ -179,7 +179,12 @@ impl Connection {
         };
         let wait = self.rtt().max(LEAST_FEATURE_WAIT);
         let earliest = self.debt.sent_at().map_or(now, |at| at + wait);
-        let at = due.filter(|_| may_ack).map(|due| due.max(earliest));
+        let mut at = due.filter(|_| may_ack).map(|due| due.max(earliest));
+        if self.features.wants_packet() {
+            // Acknowledgements that go out meanwhile do not put it off for ever.
+            let set = self.timers.get(Timer::Feature);
+            at = at.map(|at| set.map_or(at, |set| set.min(at)));
+        }
         self.timers.put(Timer::Feature, at);
     }
 }

@@ -55,6 +55,36 @@ fn ten_thousand_datagrams_arrive() {
     );
 }
 
+/// Acknowledgements that go out all the time do not keep a Change from going out.
+#[test]
+fn the_sequence_window_grows_with_the_congestion_window() {
+    let (mut pair, _, z) = Pair::usual().connected();
+    pair.delay = Duration::from_micros(50);
+    let (mut left, mut came) = (60_000, 0);
+    pour(&mut pair, z, &mut left);
+    for _ in 0..200_000 {
+        if came == 60_000 {
+            break;
+        }
+        let due = |link: &super::pair::Link| link.front().map(|(at, ..)| *at);
+        let packet = due(&pair.to_z).into_iter().chain(due(&pair.to_a)).min();
+        let ends = [&pair.a.endpoint, &pair.z.endpoint];
+        let timer = ends.iter().filter_map(|end| end.poll_timeout()).min();
+        if packet.is_none_or(|packet| timer.is_some_and(|timer| timer < packet)) {
+            pair.next_timer();
+        } else {
+            pair.deliver_one();
+        }
+        came += messages(&pair.a.take_events()).len();
+        pair.z.take_events();
+        pour(&mut pair, z, &mut left);
+    }
+    assert_eq!(came, 60_000);
+    // The window of the handshake lets 750 packets be in the network.
+    let stats = pair.z.endpoint.stats(z).unwrap();
+    assert!(stats.congestion.cwnd > 3000, "{stats:?}");
+}
+
 /// Prints what a packet costs, both ends together, with two copies of its payload. Run with
 /// `cargo test --release -p dccp cost_of -- --ignored --nocapture`.
 #[test]
