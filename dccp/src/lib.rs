@@ -165,8 +165,8 @@
 //! | 4340 §5, §9 | headers, options, checksums, coverage, Data Checksum | all |
 //! | 4340 §6 | feature negotiation, all features | all; short sequence numbers are understood, never sent |
 //! | 4340 §7, §8 | sequence validity, handshake, closing, Init Cookies | all |
-//! | 4340 §11 | Ack Vectors, Ack Ratio, Data Dropped, Slow Receiver (as the sender's half reads it) | all |
-//! | 4340 §12 | ECN | marks, and random ECT(0) and ECT(1) |
+//! | 4340 §11 | Ack Vectors, Ack Ratio, Data Dropped, Slow Receiver | all |
+//! | 4340 §12 | ECN | marks and nonces, where the carrier has the field |
 //! | 4340 §14 | packet size | probes, ICMP; no fragmentation |
 //! | 4341, 4342 | CCID 2 and CCID 3 | see [`ccid`] |
 //! | 5595 | service codes | [`ServiceCode`] |

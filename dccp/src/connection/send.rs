@@ -193,7 +193,7 @@ impl Connection {
             train.bytes[at..at + 4].copy_from_slice(&checksum.to_be_bytes());
         }
         let first_in_flight = self.sent.in_flight() == 0;
-        self.sent.on_sent(now, seq, Some(size));
+        self.note_sent(now, seq, Some(size), train.ecn);
         let in_flight = self.sent.in_flight();
         let ccval = self.sender.on_sent(
             now,
@@ -208,7 +208,6 @@ impl Connection {
         }
         cx.checksum_out(&self.ends.path)
             .seal(&mut train.bytes[start..]);
-        self.numbers.on_sent();
         self.finish_packet(cx, train, start);
         self.on_data_written(cx, now, &kind, seq, first_in_flight);
         Ok(Some(value))
@@ -384,9 +383,10 @@ impl Connection {
         if open && let Some(train) = self.trains.pop_back() {
             return train;
         }
-        let ecn = match self.features.there().ecn_incapable || !cx.config.ecn {
-            true => Ecn::NotEct,
-            false => cx.next_ecn(),
+        let capable = cx.config.ecn && !self.features.there().ecn_incapable;
+        let ecn = match capable && self.nonces.is_trusted() {
+            true => cx.next_ecn(),
+            false => Ecn::NotEct,
         };
         Train::new(cx.take_buffer(), ecn)
     }
