@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ServiceCode;
 use crate::ccid::Ccid;
+use crate::{Seq, ServiceCode};
 
 /// Settings of an [`Endpoint`](crate::Endpoint): plain fields, with defaults that fit bulk
 /// transfers and an open network. The RFC's name of each is in its text.
@@ -25,6 +25,9 @@ pub struct Config {
     /// Sequence Window in packets asked for in the handshake (RFC 4340 §7.5.2), 32 to
     /// 2^46 - 1. It grows with what is in flight. Default: 1,000.
     pub sequence_window: u64,
+    /// The first number of every connection; `None`: one that nobody can guess (RFC 4340 §7.2).
+    /// For simulations of numbers that wrap. Default: none.
+    pub initial_sequence: Option<Seq>,
     /// Whether the carrier reads and writes the ECN field of the IP header. If not, the peer is
     /// told so (ECN Incapable, RFC 4340 §12.1). Default: no.
     pub ecn: bool,
@@ -131,6 +134,7 @@ impl Default for Config {
             service_codes: Vec::new(),
             ccids: vec![Ccid::CCID2, Ccid::CCID3],
             sequence_window: 1000,
+            initial_sequence: None,
             ecn: false,
             ndp_count: false,
             check_data_checksum: false,

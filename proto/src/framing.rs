@@ -86,26 +86,63 @@ impl fmt::Display for ExchangeId {
     }
 }
 
-/// The value of [`FIELD`] that offers or grants the framing for exchange `id`.
-pub fn field_value(id: ExchangeId) -> String {
-    format!("offset;exchange={id}")
+/// What a value of [`FIELD`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The exchange that the framing is offered or granted for.
+    pub exchange: ExchangeId,
+    /// In a request: to be answered beside the exchange under way, not instead of it. In an answer:
+    /// the server takes such requests.
+    pub beside: bool,
+}
+
+impl Terms {
+    /// Terms for an exchange that stands alone.
+    pub const fn alone(exchange: ExchangeId) -> Self {
+        Self {
+            exchange,
+            beside: false,
+        }
+    }
+
+    /// Terms with the parameter `beside`.
+    pub const fn beside(exchange: ExchangeId) -> Self {
+        Self {
+            exchange,
+            beside: true,
+        }
+    }
+}
+
+impl fmt::Display for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let beside = if self.beside { ";beside" } else { "" };
+        write!(f, "offset;exchange={}{beside}", self.exchange)
+    }
 }
 
 /// Reads a value of [`FIELD`]; `None` when it is not this framing or names no exchange. Unknown
 /// parameters are skipped; of a parameter that comes twice the last counts (RFC 8941 §3.1.2).
-pub fn parse_field(value: &[u8]) -> Option<ExchangeId> {
+pub fn parse_field(value: &[u8]) -> Option<Terms> {
     let text = std::str::from_utf8(value).ok()?;
     let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
     if parts.next()? != "offset" {
         return None;
     }
-    let number = parts
-        .filter_map(|part| part.strip_prefix("exchange="))
-        .next_back()?;
+    let (mut number, mut beside) = (None, false);
+    for part in parts {
+        match part.split_once('=').unwrap_or((part, "?1")) {
+            ("exchange", value) => number = Some(value),
+            ("beside", value) => beside = value == "?1",
+            _ => {}
+        }
+    }
+    let number = number?;
     if number.is_empty() || number.len() > 5 || !number.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    ExchangeId::new(number.parse().ok()?)
+    let exchange = ExchangeId::new(number.parse().ok()?)?;
+    Some(Terms { exchange, beside })
 }
 
 /// A body message: bytes of the representation and where they belong.
@@ -123,17 +160,24 @@ impl Block {
     /// Reads a message. `None` when it is too short, holds no data, names no exchange, or would
     /// end beyond [`OFFSET_LIMIT`].
     pub fn decode(mut message: Bytes) -> Option<Self> {
-        if message.len() <= HEADER_LENGTH {
-            return None;
-        }
-        let exchange = ExchangeId::new(message.get_u16())?;
-        let offset = message.get_uint(6);
-        let length = u64::try_from(message.len()).ok()?;
-        (offset + length <= OFFSET_LIMIT).then_some(Self {
+        let (exchange, offset) = Self::peek(&message)?;
+        message.advance(HEADER_LENGTH);
+        Some(Self {
             exchange,
             offset,
             data: message,
         })
+    }
+
+    /// The exchange and the offset of a message, if it is a block.
+    pub(crate) fn peek(message: &[u8]) -> Option<(ExchangeId, u64)> {
+        let (header, data) = message.split_first_chunk::<HEADER_LENGTH>()?;
+        let header = u64::from_be_bytes(*header);
+        // The upper 16 bits of a number of 64 always fit.
+        let exchange = ExchangeId::new(u16::try_from(header >> 48).ok()?)?;
+        let offset = header & (OFFSET_LIMIT - 1);
+        let length = u64::try_from(data.len()).ok()?;
+        (length > 0 && offset + length <= OFFSET_LIMIT).then_some((exchange, offset))
     }
 
     /// The bytes of the representation that the block holds.
@@ -189,11 +233,15 @@ mod tests {
 
     #[test]
     fn hu8_the_field_is_read_and_written() {
-        let id = |n| ExchangeId::new(n);
-        assert_eq!(field_value(ExchangeId(7)), "offset;exchange=7");
-        assert_eq!(parse_field(b"offset;exchange=7"), id(7));
-        assert_eq!(parse_field(b"offset; exchange=16383;x=y"), id(16383));
-        assert_eq!(parse_field(b"offset;exchange=1;exchange=2"), id(2));
+        let alone = |n| ExchangeId::new(n).map(Terms::alone);
+        let beside = |n| ExchangeId::new(n).map(Terms::beside);
+        assert_eq!(Terms::alone(ExchangeId(7)).to_string(), "offset;exchange=7");
+        let value = Terms::beside(ExchangeId(7)).to_string();
+        assert_eq!(value, "offset;exchange=7;beside");
+        assert_eq!(parse_field(value.as_bytes()), beside(7));
+        assert_eq!(parse_field(b"offset;exchange=7"), alone(7));
+        assert_eq!(parse_field(b"offset; exchange=16383;x=y"), alone(16383));
+        assert_eq!(parse_field(b"offset;exchange=1;exchange=2"), alone(2));
         for value in [
             &b"offset"[..],
             b"",
@@ -270,9 +318,12 @@ mod tests {
     #[test]
     fn hu8_the_field_and_the_order_are_as_the_specification_shows_them() {
         let rows = table("Values of the field:");
-        assert_eq!(rows.len(), 11);
+        assert_eq!(rows.len(), 16);
         for row in rows {
-            let expected = (row[1] != "none").then(|| id(row[1]));
+            let expected = (row[1] != "none").then(|| Terms {
+                exchange: id(row[1]),
+                beside: row[2] == "yes",
+            });
             assert_eq!(parse_field(row[0].as_bytes()), expected, "{}", row[0]);
         }
         let rows = table("\nOrder:");

@@ -1,6 +1,8 @@
 //! What the fuzz targets do with their input. Each function panics when a law is broken, so that
 //! an ordinary test can call it too, with the corpus.
 
+pub mod dccp;
+
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -20,11 +22,14 @@ use crate::pair::{DATE, File, Scenario, Tag, epoch, noise};
 pub type Target = fn(&[u8]);
 
 /// The targets by name. Each has a corpus.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("request_parser", request_parser),
     ("response_parser", response_parser),
     ("framing", framing),
     ("target_path", target_path),
+    ("dccp_packet", dccp::packet),
+    ("dccp_options", dccp::options),
+    ("dccp_session", dccp::session),
 ];
 
 /// Reads `message` as a request: how it is cut does not matter, what is accepted is within the
@@ -243,6 +248,8 @@ struct Session {
     range: Option<(u16, u16)>,
     up: Vec<Doom>,
     down: Vec<Doom>,
+    /// Whether the client is told what is lost.
+    told: bool,
 }
 
 /// What happens to a message.
@@ -292,6 +299,7 @@ impl Session {
                 .filter_map(|(index, fate)| Some((index, fate?)))
                 .collect()
         };
+        scenario.down.tells_losses = self.told;
         scenario.up.fates = fates(&self.up);
         scenario.down.fates = fates(&self.down);
         scenario.client.range = self.range.map(|(from, length)| {
@@ -321,6 +329,12 @@ enum Act {
     Refuse(u16),
     /// The transport ends.
     Close,
+    /// Messages of the peer are known to be lost.
+    Missing(u8),
+    /// A head comes from a server that takes requests beside others: of which exchange.
+    Granted(u8),
+    /// A request beside others comes: of which exchange, and for which part.
+    Beside(u8, u16, u16),
 }
 
 impl Act {
@@ -358,7 +372,21 @@ impl Act {
                     .into(),
                 )
             }
-            Self::Wait(_) | Self::Refuse(_) | Self::Close => None,
+            Self::Granted(exchange) => Some(
+                format!(
+                    "HTTP/1.0 200 X\r\nContent-Length: 9999\r\nETag: \"v\"\r\n\
+                     Body-Framing: offset;exchange={exchange};beside\r\n\r\n"
+                )
+                .into(),
+            ),
+            Self::Beside(exchange, first, last) => Some(
+                format!(
+                    "GET /f HTTP/1.0\r\nBody-Framing: offset;exchange={exchange};beside\r\n\
+                     Range: bytes={first}-{last},4990-\r\n\r\n"
+                )
+                .into(),
+            ),
+            Self::Wait(_) | Self::Refuse(_) | Self::Close | Self::Missing(_) => None,
         }
     }
 }
@@ -388,7 +416,14 @@ where
                 machine.handle_rejected(now, limit);
             }
             Act::Close => machine.handle_closed(now, CloseReason::Graceful),
-            Act::Message(_) | Act::Piece(_) | Act::Block(..) | Act::Head(..) | Act::Request(..) => {
+            Act::Missing(messages) => machine.handle_missing(now, u64::from(*messages)),
+            Act::Message(_)
+            | Act::Piece(_)
+            | Act::Block(..)
+            | Act::Head(..)
+            | Act::Request(..)
+            | Act::Granted(_)
+            | Act::Beside(..) => {
                 let payload = act.message().unwrap_or_default().into();
                 machine.handle_datagram(
                     now,

@@ -2,7 +2,7 @@
 //! as DCCP's are, or in order and cut into pieces as SCTP's. Faults come from a seed, so a run can
 //! be had again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,13 @@ pub struct Config {
     pub reliable: bool,
     /// Into pieces of how many bytes messages are cut on a reliable link.
     pub pieces: Option<usize>,
+    /// Whether the receiver learns how many messages are lost, as a stack that sees sequence
+    /// numbers does: when three later ones have come.
+    pub tells_losses: bool,
 }
+
+/// How many later messages make one that has not come a lost one, as NUMDUPACK of RFC 4341 §5.
+const LATER: usize = 3;
 
 impl Default for Config {
     fn default() -> Self {
@@ -57,6 +63,7 @@ impl Default for Config {
             fates: BTreeMap::new(),
             reliable: false,
             pieces: None,
+            tells_losses: false,
         }
     }
 }
@@ -124,11 +131,13 @@ impl Random {
         range.start + self.next() % (range.end - range.start)
     }
 
-    const fn happens(&mut self, permille: u32) -> bool {
+    /// Whether something happens that does `permille` times in a thousand.
+    pub const fn happens(&mut self, permille: u32) -> bool {
         self.within(0..1000) < permille as u64
     }
 
-    fn up_to(&mut self, most: Duration) -> Duration {
+    /// A duration from zero to `most`.
+    pub fn up_to(&mut self, most: Duration) -> Duration {
         let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX - 1);
         Duration::from_nanos(self.within(0..nanos + 1))
     }
@@ -152,6 +161,34 @@ pub enum Refused {
     TooBig,
 }
 
+/// Finds out from numbers what is lost.
+#[derive(Debug)]
+struct Losses {
+    /// All before this number have come or count as lost.
+    settled: u64,
+    /// What has come of the others.
+    arrived: BTreeSet<u64>,
+}
+
+impl Losses {
+    /// Takes the number of a message that came, and returns how many are lost now.
+    fn arrive(&mut self, number: u64) -> u64 {
+        let mut lost = 0;
+        if number >= self.settled {
+            self.arrived.insert(number);
+        }
+        loop {
+            if !self.arrived.remove(&self.settled) {
+                if self.arrived.len() < LATER {
+                    return lost;
+                }
+                lost += 1;
+            }
+            self.settled += 1;
+        }
+    }
+}
+
 /// One direction.
 #[derive(Debug)]
 pub struct Link {
@@ -159,8 +196,11 @@ pub struct Link {
     random: Random,
     sent: u64,
     /// By time of arrival, and by order of sending among those that arrive together.
-    under_way: BTreeMap<(Instant, u64), Arrival>,
+    under_way: BTreeMap<(Instant, u64), (u64, Arrival)>,
     order: u64,
+    losses: Losses,
+    /// How many messages were found lost when the last one was received.
+    missing: u64,
     /// When each message that still waits will have passed.
     queue: Vec<Instant>,
     /// When the last message arrives, on a reliable link.
@@ -177,6 +217,11 @@ impl Link {
             sent: 0,
             under_way: BTreeMap::new(),
             order: 0,
+            losses: Losses {
+                settled: 0,
+                arrived: BTreeSet::new(),
+            },
+            missing: 0,
             queue: Vec::new(),
             last_arrival: None,
             closed: false,
@@ -268,8 +313,10 @@ impl Link {
     }
 
     fn deliver(&mut self, at: Instant, message: Datagram<()>) {
+        // The number was counted when it was sent.
+        let number = self.sent.saturating_sub(1);
         self.under_way
-            .insert((at, self.order), Arrival::Datagram(message));
+            .insert((at, self.order), (number, Arrival::Datagram(message)));
         self.order += 1;
     }
 
@@ -307,7 +354,7 @@ impl Link {
             drop(behind);
         }
         self.under_way
-            .insert((at, self.order), Arrival::Closed(why));
+            .insert((at, self.order), (self.sent, Arrival::Closed(why)));
         self.order += 1;
     }
 
@@ -324,7 +371,16 @@ impl Link {
     /// What has arrived by `now`, one after the other.
     pub fn receive(&mut self, now: Instant) -> Option<Arrival> {
         self.next_arrival().filter(|at| *at <= now)?;
-        self.under_way.pop_first().map(|(_, arrival)| arrival)
+        let (_, (number, arrival)) = self.under_way.pop_first()?;
+        if self.config.tells_losses && matches!(arrival, Arrival::Datagram(_)) {
+            self.missing = self.losses.arrive(number);
+        }
+        Some(arrival)
+    }
+
+    /// How many messages were found lost when the last one was received, once.
+    pub const fn take_missing(&mut self) -> u64 {
+        std::mem::replace(&mut self.missing, 0)
     }
 
     /// How many messages were sent.

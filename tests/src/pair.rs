@@ -14,7 +14,7 @@ use proto::client::{self, Done, Failure, Head};
 use proto::date::HttpDate;
 use proto::digest::Digests;
 use proto::etag::EntityTag;
-use proto::machine::{Delivery, Machine as _};
+use proto::machine::{Datagram, Delivery, Disposition, Machine};
 use proto::request::Request;
 use proto::server::{self, Answer, Representation, Summary};
 use proto::status::Status;
@@ -323,12 +323,12 @@ impl DatagramSocket for End {
 
 /// The client's application: stores what comes, and holds the machine to what it tells.
 #[derive(Debug, Default)]
-struct Download {
-    head: Option<Head>,
+pub(crate) struct Download {
+    pub(crate) head: Option<Head>,
     heads: u32,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     received: Vec<bool>,
-    result: Option<Result<Done, Failure>>,
+    pub(crate) result: Option<Result<Done, Failure>>,
 }
 
 impl Download {
@@ -387,10 +387,13 @@ impl Download {
 }
 
 /// [`Download`] as its connection has it.
-struct Downloading(Rc<RefCell<Download>>);
+pub(crate) struct Downloading(pub(crate) Rc<RefCell<Download>>);
 
-impl Application<client::Exchange> for Downloading {
-    fn run(&mut self, now: Instant, machine: &mut client::Exchange) -> Option<Instant> {
+impl<M> Application<M> for Downloading
+where
+    M: Machine<Session = (), Event = client::Event, Command = client::Command>,
+{
+    fn run(&mut self, now: Instant, machine: &mut M) -> Option<Instant> {
         let mut download = self.0.borrow_mut();
         while let Some(((), event)) = machine.poll_event() {
             assert!(download.result.is_none(), "{event:?} came after the end");
@@ -415,15 +418,77 @@ impl Application<client::Exchange> for Downloading {
     }
 }
 
+/// The client's machine below a transport that tells it what is lost.
+struct Told {
+    machine: client::Exchange,
+    incoming: Rc<RefCell<Link>>,
+}
+
+impl Machine for Told {
+    type Peer = ();
+    type Session = ();
+    type Event = client::Event;
+    type Command = client::Command;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<()>) {
+        let missing = self.incoming.borrow_mut().take_missing();
+        if missing > 0 {
+            self.machine.handle_missing(now, missing);
+        }
+        self.machine.handle_datagram(now, datagram);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.machine.handle_timeout(now);
+    }
+
+    fn handle_closed(&mut self, now: Instant, why: CloseReason) {
+        self.machine.handle_closed(now, why);
+    }
+
+    fn handle_rejected(&mut self, now: Instant, limit: usize) {
+        self.machine.handle_rejected(now, limit);
+    }
+
+    fn handle_stop(&mut self, now: Instant) {
+        self.machine.handle_stop(now);
+    }
+
+    fn handle_command(&mut self, now: Instant, (): (), command: client::Command) {
+        self.machine.handle_command(now, (), command);
+    }
+
+    fn poll_transmit(
+        &mut self,
+        now: Instant,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit<()>> {
+        self.machine.poll_transmit(now, limit, out)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+
+    fn poll_event(&mut self) -> Option<((), client::Event)> {
+        self.machine.poll_event()
+    }
+
+    fn disposition(&self) -> Disposition {
+        self.machine.disposition()
+    }
+}
+
 /// The server's site: a table of files.
-struct Files {
-    files: BTreeMap<String, File>,
-    opened: BTreeMap<String, u32>,
-    log: Rc<RefCell<Vec<(String, Summary)>>>,
+pub(crate) struct Files {
+    pub(crate) files: BTreeMap<String, File>,
+    pub(crate) opened: BTreeMap<String, u32>,
+    pub(crate) log: Rc<RefCell<Vec<(String, Summary)>>>,
 }
 
 /// A version of a file.
-struct Opened {
+pub(crate) struct Opened {
     file: File,
     version: usize,
 }
@@ -522,7 +587,7 @@ trait Turning {
 
 impl<M, A> Turning for Connection<M, End, A>
 where
-    M: transport::Machine<Peer = ()>,
+    M: Machine<Peer = ()>,
     A: Application<M>,
 {
     fn turn(&mut self, now: Instant, buffers: &mut Buffers) -> Turn {
@@ -604,8 +669,12 @@ impl Run {
             opened: BTreeMap::new(),
             log: log.clone(),
         };
+        let machine = client::Exchange::new(scenario.client.clone());
         let client = connect(
-            client::Exchange::new(scenario.client.clone()).expect("the request can be written"),
+            Told {
+                machine: machine.expect("the request can be written"),
+                incoming: down.clone(),
+            },
             end(Side::Client, &up, &down),
             Downloading(download.clone()),
         );
@@ -691,7 +760,7 @@ impl Run {
 
 fn connect<M, A>(machine: M, end: End, application: A) -> Box<dyn Turning>
 where
-    M: transport::Machine<Peer = ()> + 'static,
+    M: Machine<Peer = ()> + 'static,
     A: Application<M> + 'static,
 {
     Box::new(Connection::new(

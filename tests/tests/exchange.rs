@@ -119,6 +119,73 @@ fn hu10_a_repair_that_is_lost_is_repaired() {
     );
 }
 
+/// A file of a hundred blocks over a link of 10 Mbit/s that tells the client what is lost, with
+/// these fates besides that block 10 is lost.
+fn told(up: &[(u64, Fate)], down: &[(u64, Fate)]) -> Outcome {
+    let content = noise(1, 100 * 1416);
+    let mut scenario = dccp(File::new(content.clone()));
+    scenario.down.tells_losses = true;
+    scenario.down.rate = Some(1_250_000);
+    scenario.down.queue = 5;
+    scenario.down.fates.insert(10, Fate::Lost);
+    scenario.up.fates.extend(up.iter().copied());
+    scenario.down.fates.extend(down.iter().copied());
+    let outcome = scenario.run();
+    assert_eq!(outcome.whole(), Some(&content[..]), "{outcome}");
+    outcome
+}
+
+#[test]
+fn hu10_a_lost_block_is_repaired_while_others_come() {
+    let outcome = told(&[], &[]);
+    // 100 blocks, 2 heads, and the block that was lost.
+    assert_eq!(
+        (outcome.rounds(), outcome.answers),
+        (Some(0), 103),
+        "{outcome}"
+    );
+    assert_eq!(outcome.log.len(), 1, "{outcome}");
+    let nothing_lost = told(&[], &[(10, LATE)]).time;
+    assert!(
+        outcome.time < nothing_lost + Duration::from_millis(3),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn hu10_a_late_block_is_not_asked_for_beside_a_lost_one() {
+    let late = Fate::Late(Duration::from_micros(1500));
+    let outcome = told(&[], &[(9, late)]);
+    assert_eq!(
+        (outcome.rounds(), outcome.answers),
+        (Some(0), 103),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn hu10_a_lost_request_head_or_block_of_a_repair_beside_a_body_costs_no_round() {
+    let repair = told(&[], &[]);
+    // Which messages of the server the repair was.
+    let transcript = repair.transcript.to_string();
+    let mut answers = transcript.lines().filter(|line| line.contains("<-"));
+    let head = answers.position(|line| line.contains("206")).unwrap() as u64;
+    for (up, down) in [
+        (&[(1, Fate::Lost)][..], &[][..]),
+        (&[(1, TWICE)], &[]),
+        (&[], &[(head, Fate::Lost)]),
+        (&[], &[(head, TWICE), (head + 1, TWICE)]),
+        (&[], &[(head + 1, Fate::Lost)]),
+        (&[], &[(head, LATE), (head + 1, LATE)]),
+        (&[(1, Fate::Lost)], &[(head + 60, Fate::Lost)]),
+    ] {
+        assert_eq!(told(up, down).rounds(), Some(0), "{up:?} {down:?}");
+    }
+    // Neither head nor block comes: the head is sent again, and the block is asked for again.
+    let both = told(&[], &[(head, Fate::Lost), (head + 1, Fate::Lost)]);
+    assert!(both.rounds() <= Some(1), "{both}");
+}
+
 #[test]
 fn hu2_a_server_that_nothing_reaches_is_given_up() {
     let mut scenario = dccp(file());
@@ -482,6 +549,19 @@ fn hm9_other_answers_over_sctp() {
 #[test]
 fn hu8_other_answers_over_dccp() {
     insta::assert_snapshot!(others(&dccp(file())));
+}
+
+#[test]
+fn hu10_repairs_beside_a_body_over_dccp() {
+    let scenario = with(dccp(File::new(noise(1, 20 * 1416))), |scenario| {
+        scenario.down.tells_losses = true;
+        scenario.down.rate = Some(300_000);
+        scenario.down.queue = 5;
+        for lost in [3, 5] {
+            scenario.down.fates.insert(lost, Fate::Lost);
+        }
+    });
+    insta::assert_snapshot!(shown("two holes while the body flows", scenario));
 }
 
 #[test]

@@ -313,6 +313,17 @@ impl Connection {
         self.features.here().sequence_window
     }
 
+    /// Bytes that it takes, but for what its history of packets has allocated.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(&*self.sender)
+            + size_of_val(&*self.receiver)
+            + self.features.memory()
+            + self.outputs.capacity() * size_of::<Output>()
+            + self.trains.capacity() * size_of::<Train>()
+    }
+
     /// The first number sent.
     #[cfg(test)]
     pub(crate) const fn iss(&self) -> Seq {

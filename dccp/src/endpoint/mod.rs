@@ -357,6 +357,9 @@ impl Endpoint {
         if let Some(iss) = self.cx.initial {
             return iss;
         }
+        if let Some(first) = self.cx.config.initial_sequence {
+            return first;
+        }
         self.initial.next(now, &flow(ends))
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Event;
 use crate::digest::Digests;
 use crate::etag::EntityTag;
-use crate::framing::{Block, ExchangeId};
+use crate::framing::ExchangeId;
 use crate::intervals::Intervals;
 use crate::range::{self, ContentRange};
 use crate::request::Method;
@@ -96,6 +96,10 @@ pub(super) struct Blocks {
     asked_end: u64,
     /// Whether a block came that ends there.
     end_came: bool,
+    /// The end of the furthest block of the exchange under way, which comes in ascending order.
+    front: u64,
+    /// The most bytes that a block had.
+    block_length: u64,
     new: Vec<Range<u64>>,
 }
 
@@ -107,6 +111,8 @@ pub(super) struct Taken {
     /// Whether a block came, this or another, that ends where the last request does: what is
     /// still missing was lost or is late.
     pub(super) end_came: bool,
+    /// The end of the block.
+    pub(super) end: u64,
 }
 
 impl Blocks {
@@ -120,6 +126,8 @@ impl Blocks {
             version,
             asked_end: wanted.end,
             end_came: false,
+            front: 0,
+            block_length: 1,
             wanted,
             received: Intervals::new(max_intervals),
             accepted: VecDeque::from([exchange]),
@@ -140,37 +148,64 @@ impl Blocks {
 
     /// Whether the blocks of `exchange` are of this version.
     pub(super) fn accepts(&self, exchange: ExchangeId) -> bool {
-        self.accepted.contains(&exchange)
+        self.accepted.front() == Some(&exchange) || self.accepted.contains(&exchange)
     }
 
-    /// The head of `exchange` said that it sends this version.
-    pub(super) fn accept(&mut self, exchange: ExchangeId) {
+    /// The head of `exchange` said that it sends this version. `main` is under way all the while.
+    pub(super) fn accept(&mut self, exchange: ExchangeId, main: ExchangeId) {
         if self.accepted.len() == MAX_ACCEPTED {
-            self.accepted.pop_front();
+            let oldest = usize::from(self.accepted.front() == Some(&main));
+            self.accepted.remove(oldest);
         }
         self.accepted.push_back(exchange);
     }
 
     /// The `Range` field for as many holes as fit into `room` bytes, but at least one.
     pub(super) fn ask(&mut self, room: usize) -> String {
-        let mut holes = Vec::new();
-        let mut length = 0;
-        for hole in self.received.holes(self.wanted.clone()) {
-            let alone = range::write(std::slice::from_ref(&hole)).len();
-            // Behind another, a comma takes the place of the unit.
-            length += if holes.is_empty() {
-                alone
-            } else {
-                alone - "bytes=".len() + ",".len()
-            };
-            if length > room && !holes.is_empty() {
-                break;
-            }
-            holes.push(hole);
-        }
+        let holes = fitting(self.received.holes(self.wanted.clone()), room);
         self.asked_end = holes.last().map_or(self.wanted.end, |hole| hole.end);
         self.end_came = false;
         range::write(&holes)
+    }
+
+    /// Whether something is missing in front of the furthest block of the exchange under way.
+    pub(super) fn has_gap(&self) -> bool {
+        !self.received.covers(self.wanted.start..self.front)
+    }
+
+    /// The first holes in front of the furthest block, as far as `lost` messages may explain them
+    /// and a Range field of `room` bytes holds them, but at least one; and how many messages that
+    /// are.
+    pub(super) fn gaps(&self, lost: u64, room: usize) -> (Vec<Range<u64>>, u64) {
+        let mut left = lost;
+        let gaps = self.received.holes(self.wanted.start..self.front);
+        let gaps = gaps.map_while(|gap| {
+            let most = left.saturating_mul(self.block_length);
+            let part = gap.start..gap.end.min(gap.start.saturating_add(most));
+            left -= self.messages(&part);
+            (!part.is_empty()).then_some(part)
+        });
+        let gaps = fitting(gaps, room);
+        let messages = gaps.iter().map(|gap| self.messages(gap)).sum();
+        (gaps, messages)
+    }
+
+    /// How many blocks at least hold this many bytes.
+    const fn messages(&self, part: &Range<u64>) -> u64 {
+        (part.end - part.start).div_ceil(self.block_length)
+    }
+
+    /// Another exchange is under way, of which nothing came.
+    pub(super) const fn forget_front(&mut self) {
+        self.front = 0;
+    }
+
+    pub(super) const fn front(&self) -> u64 {
+        self.front
+    }
+
+    pub(super) const fn end_came(&self) -> bool {
+        self.end_came
     }
 
     /// Everything is on its way, whatever was asked for.
@@ -178,17 +213,41 @@ impl Blocks {
         self.asked_end = self.wanted.end;
     }
 
-    /// Takes a block of an accepted exchange. `None` if it was dropped: it lies outside the part
-    /// that is wanted, or would need one interval too many and is to be asked for again.
-    pub(super) fn take(&mut self, block: &Block, events: &mut VecDeque<Event>) -> Option<Taken> {
-        let range = block.range();
+    /// Takes a block with `data` for `offset`, which are at most 2^48 together, of an accepted
+    /// exchange, which is the one under way if `is_main`. `None` if it
+    /// was dropped: it lies outside the part that is wanted, or would need one interval too many
+    /// and is to be asked for again.
+    pub(super) fn take(
+        &mut self,
+        offset: u64,
+        data: Bytes,
+        is_main: bool,
+        events: &mut VecDeque<Event>,
+    ) -> Option<Taken> {
+        // The length of a buffer always fits.
+        let range = offset..offset + u64::try_from(data.len()).unwrap_or(0);
         let inside = range.start.max(self.wanted.start)..range.end.min(self.wanted.end);
         if inside.is_empty() {
             return None;
         }
         self.new.clear();
         self.received.insert(inside.clone(), &mut self.new).ok()?;
-        let cut = |part: &Range<u64>| slice(&block.data, range.start, part);
+        self.block_length = self.block_length.max(range.end - range.start);
+        if is_main {
+            self.front = self.front.max(inside.end);
+        }
+        self.end_came |= inside.end == self.asked_end;
+        let taken = Taken {
+            progress: !self.new.is_empty(),
+            end_came: self.end_came,
+            end: inside.end,
+        };
+        if self.new.first() == Some(&range) {
+            // All of it is new, as ever when nothing is lost.
+            events.push_back(Event::Body { offset, data });
+            return Some(taken);
+        }
+        let cut = |part: &Range<u64>| slice(&data, range.start, part);
         let mut from = inside.start;
         for new in &self.new {
             if from < new.start {
@@ -203,15 +262,12 @@ impl Blocks {
         if from < inside.end {
             events.push_back(repeated(from, cut(&(from..inside.end))));
         }
-        self.end_came |= inside.end == self.asked_end;
-        Some(Taken {
-            progress: !self.new.is_empty(),
-            end_came: self.end_came,
-        })
+        Some(taken)
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.received.covers(self.wanted.clone())
+        // Nothing else is ever received.
+        self.missing() == 0
     }
 
     pub(super) fn holes(&self) -> impl Iterator<Item = Range<u64>> {
@@ -221,6 +277,26 @@ impl Blocks {
     pub(super) fn missing(&self) -> u64 {
         (self.wanted.end - self.wanted.start).saturating_sub(self.received.covered())
     }
+}
+
+/// As many of `holes` as a Range field of `room` bytes holds, but at least one.
+fn fitting(holes: impl Iterator<Item = Range<u64>>, room: usize) -> Vec<Range<u64>> {
+    let mut fitting = Vec::new();
+    let mut length = 0;
+    for hole in holes {
+        let alone = range::write(std::slice::from_ref(&hole)).len();
+        // Behind another, a comma takes the place of the unit.
+        length += if fitting.is_empty() {
+            alone
+        } else {
+            alone - "bytes=".len() + ",".len()
+        };
+        if length > room && !fitting.is_empty() {
+            break;
+        }
+        fitting.push(hole);
+    }
+    fitting
 }
 
 fn repeated(offset: u64, data: Bytes) -> Event {

@@ -1,5 +1,6 @@
 //! The machine of a client's exchange.
 
+mod beside;
 mod framed;
 mod ordered;
 mod repair;
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::beside::Beside;
 use super::blocks::Blocks;
 use super::placement::Placement;
 use super::timers::{Timer, Timers};
 use super::{Command, Config, Done, Event, Failure, Head};
 use crate::fields::Fields;
-use crate::framing::{self, ExchangeId};
-use crate::machine::{CloseReason, Datagram, Delivery, Disposition, Machine, Transmit};
+use crate::framing::{self, ExchangeId, Terms};
+use crate::machine::{CloseReason, Datagram, Delivery, Disposition, Ecn, Machine, Transmit};
 use crate::request::{self, WriteError};
 use crate::response::{ResponseHead, ResponseReader};
 
@@ -47,6 +49,17 @@ pub struct Exchange {
     request_due: bool,
     asked: Asked,
     id: ExchangeId,
+    /// The latest number given to a request: `id`, or that of a repair beside it.
+    newest: ExchangeId,
+    /// Whether the server takes requests beside the exchange under way.
+    takes_besides: bool,
+    beside: Option<Beside>,
+    /// How many messages are known to be lost that were not asked for.
+    lost: u64,
+    /// Before when no other repair is asked for beside a body: once in a round-trip time is enough.
+    ask_at: Option<Instant>,
+    /// Whether the request polled last was one beside another.
+    polled_beside: bool,
     round: u32,
     repeats: u32,
     /// When `message` was handed to the transport last.
@@ -63,6 +76,10 @@ pub struct Exchange {
     early: VecDeque<Bytes>,
     early_bytes: usize,
     timers: Timers,
+    /// When a new byte came last, and when a block of the exchange under way did. The timers
+    /// `Stall` and `Round` follow these only when they are due, so that not every block moves them.
+    fed: Option<Instant>,
+    heard: Option<Instant>,
     events: VecDeque<Event>,
     limit: usize,
 }
@@ -111,6 +128,12 @@ impl Exchange {
             request_due: true,
             asked: Asked::All,
             id: ExchangeId::FIRST,
+            newest: ExchangeId::FIRST,
+            takes_besides: false,
+            beside: None,
+            lost: 0,
+            ask_at: None,
+            polled_beside: false,
             round: 0,
             repeats: 0,
             sent_at: None,
@@ -122,6 +145,8 @@ impl Exchange {
             early: VecDeque::new(),
             early_bytes: 0,
             timers: Timers::default(),
+            fed: None,
+            heard: None,
             events: VecDeque::new(),
             limit: usize::MAX,
             config,
@@ -150,10 +175,16 @@ impl Exchange {
     /// The request as the application wants it.
     fn first_request(&self) -> Result<Bytes, WriteError> {
         let range = self.config.range.map(|wanted| wanted.to_string());
-        self.request(range, self.config.if_range.as_deref())
+        let terms = Terms::alone(self.id);
+        self.request(terms, range, self.config.if_range.as_deref())
     }
 
-    fn request(&self, range: Option<String>, if_range: Option<&[u8]>) -> Result<Bytes, WriteError> {
+    fn request(
+        &self,
+        terms: Terms,
+        range: Option<String>,
+        if_range: Option<&[u8]>,
+    ) -> Result<Bytes, WriteError> {
         let mut out = Vec::new();
         if self.config.seed_form {
             request::write_seed(&mut out, &self.config.target)?;
@@ -171,10 +202,29 @@ impl Exchange {
             fields.push("Range", range);
         }
         if self.is_unreliable() && self.config.framing {
-            fields.push(framing::FIELD, framing::field_value(self.id));
+            fields.push(framing::FIELD, terms.to_string());
         }
         request::write(&mut out, self.config.method, &self.config.target, &fields)?;
         Ok(out.into())
+    }
+
+    const fn transmit(&self) -> Transmit<()> {
+        Transmit {
+            stream: self.config.stream,
+            ppid: self.config.ppid,
+            peer: (),
+            immediate_ack: false,
+            more_follows: false,
+            segment_size: None,
+            ecn: Ecn::NotEct,
+        }
+    }
+
+    /// The number of the next request. That of the exchange under way, whose blocks still come, is
+    /// not given again when the numbers have gone round.
+    fn next_id(&self) -> ExchangeId {
+        let next = self.newest.next();
+        if next == self.id { next.next() } else { next }
     }
 
     // --- what comes -----------------------------------------------------------------------
@@ -205,7 +255,7 @@ impl Exchange {
             .and_then(framing::parse_field)
             .filter(|_| self.config.framing && !self.config.seed_form);
         match granted {
-            Some(id) => self.read_framed_head(now, head, id),
+            Some(terms) => self.read_framed_head(now, head, terms),
             None if matches!(self.phase, Phase::Waiting(_)) => {
                 let head_length = message.len() - body.len();
                 self.begin_plain(now, head, message.slice(..head_length), body);
@@ -247,6 +297,7 @@ impl Exchange {
         }
         self.phase = Phase::Ended(disposition);
         self.request_due = false;
+        self.beside = None;
         self.timers.stop_all();
         self.early.clear();
         self.events.push_back(Event::Finished(result));
@@ -303,10 +354,20 @@ impl Machine for Exchange {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 Timer::Retry => self.retry(),
-                Timer::Round => self.begin_round(),
-                Timer::Stall => self.stalled(),
+                Timer::Beside => self.on_beside_due(now),
+                Timer::Round => self.on_round_due(now),
+                Timer::Stall => match self.fed.map(|fed| fed + self.config.stall) {
+                    Some(due) if now < due => self.timers.set(Timer::Stall, due),
+                    Some(_) | None => self.stalled(),
+                },
                 Timer::Linger => self.finish(true),
             }
+        }
+    }
+
+    fn handle_missing(&mut self, now: Instant, messages: u64) {
+        if self.is_unreliable() && !matches!(self.phase, Phase::Ended(_)) {
+            self.on_missing(now, messages);
         }
     }
 
@@ -339,9 +400,17 @@ impl Machine for Exchange {
         }
     }
 
-    fn handle_rejected(&mut self, _now: Instant, limit: usize) {
+    fn handle_rejected(&mut self, now: Instant, limit: usize) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
         self.events
             .retain(|event| !matches!(event, Event::Requested { .. }));
+        if self.polled_beside {
+            self.limit = limit;
+            self.refuse_beside();
+            return self.ask_beside(now);
+        }
         self.shrink_request(limit);
     }
 
@@ -371,11 +440,12 @@ impl Machine for Exchange {
         out: &mut Vec<u8>,
     ) -> Option<Transmit<()>> {
         self.limit = limit;
-        if !self.request_due {
-            return None;
-        }
-        if self.message.len() > limit {
+        if self.request_due && self.message.len() > limit {
             self.shrink_request(limit);
+        }
+        self.polled_beside = !self.request_due && self.poll_beside(now, limit, out);
+        if self.polled_beside {
+            return Some(self.transmit());
         }
         if !self.request_due {
             return None;
@@ -394,11 +464,7 @@ impl Machine for Exchange {
             round: self.round,
             repeat: self.repeats,
         });
-        Some(Transmit {
-            stream: self.config.stream,
-            ppid: self.config.ppid,
-            ..Transmit::message(())
-        })
+        Some(self.transmit())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

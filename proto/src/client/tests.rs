@@ -1,3 +1,5 @@
+mod beside;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

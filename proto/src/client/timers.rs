@@ -7,6 +7,8 @@ use std::time::Instant;
 pub(super) enum Timer {
     /// Send the same request again: no head came.
     Retry,
+    /// Ask for what is known to be lost, or ask again.
+    Beside,
     /// Begin a round of repair: nothing came for a while, or all that was asked for was sent.
     Round,
     /// Give up: no new byte for too long.
@@ -16,7 +18,13 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 4] = [Self::Retry, Self::Round, Self::Stall, Self::Linger];
+    const ALL: [Self; 5] = [
+        Self::Retry,
+        Self::Beside,
+        Self::Round,
+        Self::Stall,
+        Self::Linger,
+    ];
 }
 
 /// One deadline for each timer.
@@ -26,6 +34,10 @@ pub(super) struct Timers([Option<Instant>; Timer::ALL.len()]);
 impl Timers {
     pub(super) const fn set(&mut self, timer: Timer, due: Instant) {
         self.0[timer as usize] = Some(due);
+    }
+
+    pub(super) const fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize].is_some()
     }
 
     /// Sets the timer to `due`, unless it is due earlier.

@@ -10,7 +10,7 @@ use crate::date::HttpDate;
 use crate::digest;
 use crate::etag::EntityTag;
 use crate::fields::Fields;
-use crate::framing::{self, ExchangeId};
+use crate::framing::{self, Terms};
 use crate::range::{self, ContentRange, Ranges};
 use crate::request::{Method, Request};
 use crate::status::Status;
@@ -82,7 +82,7 @@ pub(super) struct Context<'a> {
     pub(super) request: Option<&'a Request>,
     pub(super) head_only: bool,
     pub(super) reason: &'a str,
-    pub(super) framing: Option<ExchangeId>,
+    pub(super) framing: Option<Terms>,
     pub(super) server: &'static str,
     pub(super) date: HttpDate,
 }
@@ -282,8 +282,8 @@ fn general_fields(context: Context<'_>) -> Fields {
     fields.push("Date", context.date.to_string());
     fields.push("Server", context.server);
     fields.push("Connection", *b"close");
-    if let Some(id) = context.framing {
-        fields.push(framing::FIELD, framing::field_value(id));
+    if let Some(terms) = context.framing {
+        fields.push(framing::FIELD, terms.to_string());
     }
     fields
 }

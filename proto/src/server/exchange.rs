@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::answer::{self, Answer, Context};
+use super::answer::{self, Answer, Context, Representation};
+use super::answering::{Answering, Asked, Found};
+use super::beside::Besides;
 use super::sending::{Cut, Sending};
 use super::{Command, Config, Event, Summary};
 use crate::date::HttpDate;
-use crate::framing::{self, ExchangeId};
+use crate::framing::{self, ExchangeId, Terms};
 use crate::machine::{CloseReason, Datagram, Delivery, Disposition, Machine, StreamId, Transmit};
 use crate::request::{self, Form, Method, Progress, Rejection, Request, RequestReader};
 use crate::response;
@@ -29,7 +31,8 @@ use crate::target::TargetPath;
 /// ```
 ///
 /// With the offset framing an exchange stays in Answering when all is sent, until the client
-/// closes, asks again, or is silent for [`Config::idle_timeout`].
+/// closes, asks again, or is silent for [`Config::idle_timeout`]. While it is not all sent, repairs
+/// may be answered beside it.
 #[derive(Debug)]
 pub struct Exchange {
     config: Config,
@@ -39,6 +42,9 @@ pub struct Exchange {
     /// The largest message the transport took when it last asked.
     limit: usize,
     deadline: Option<Instant>,
+    /// When a message of the offset framing came or went last. `deadline` follows it only when it
+    /// is reached, so that not every block moves a timer.
+    active: Instant,
 }
 
 #[derive(Debug)]
@@ -54,29 +60,6 @@ enum State {
     Ended(Disposition),
 }
 
-/// A request that came, as far as its answer depends on it.
-#[derive(Debug)]
-struct Asked {
-    /// The message as received, to know its copies. Empty without the offset framing.
-    message: Bytes,
-    framing: Option<ExchangeId>,
-    stream: StreamId,
-    head_only: bool,
-    form: Form,
-    reason: &'static str,
-    /// `None` for a request that is refused.
-    request: Option<Request>,
-}
-
-#[derive(Debug)]
-struct Answering {
-    asked: Asked,
-    status: Status,
-    sending: Sending,
-    /// Whether [`Event::Finished`] was told.
-    reported: bool,
-}
-
 impl Exchange {
     /// An exchange that waits for its request.
     pub fn new(now: Instant, config: Config) -> Self {
@@ -89,6 +72,7 @@ impl Exchange {
             events: VecDeque::new(),
             limit: config.body_message,
             deadline: Some(now + config.request_timeout),
+            active: now,
             config,
         }
     }
@@ -119,6 +103,7 @@ impl Exchange {
             return self.refuse(rejection, stream, None);
         }
         let framing = request.offered_framing().filter(|_| unreliable);
+        let framing = framing.map(|terms| terms.exchange);
         let path = match TargetPath::parse(&request.target) {
             Ok(path) => path,
             Err(error) => {
@@ -212,29 +197,63 @@ impl Exchange {
             State::Reading { .. } | State::Ended(_) => return,
         };
         let Some(current) = asked.framing else { return };
-        if datagram.payload == asked.message {
-            // "Send the head again, go on with the body."
-            if let State::Answering(answering) = &mut self.state {
-                answering.sending.repeat_head();
-                self.deadline = Some(now + self.config.idle_timeout);
+        let is_copy = datagram.payload == asked.message;
+        let mut latest = current;
+        if let State::Answering(answering) = &mut self.state {
+            latest = answering.latest.unwrap_or(current);
+            if answering.repeat_head(&datagram.payload) {
+                return self.extend(now);
             }
+        }
+        if is_copy {
             return;
         }
         let Ok(request) = request::parse(&datagram.payload, &self.config.limits) else {
             return;
         };
-        // An older exchange's request was late; a later one's replaces the one under way, for the
-        // client knows best what it lacks.
-        if request
-            .offered_framing()
-            .is_some_and(|id| id.follows(current))
-        {
+        // An older exchange's request was late. A later one's replaces the one under way, for the
+        // client knows best what it lacks, unless it asks for something beside it.
+        let Some(terms) = request.offered_framing() else {
+            return;
+        };
+        if !terms.exchange.follows(latest) {
+            return;
+        }
+        if !terms.beside || !self.answer_beside(now, &request, terms.exchange, &datagram.payload) {
             self.report();
             self.ask(request, datagram.payload, datagram.stream);
         }
     }
 
-    fn respond(&mut self, answer: Answer, date: HttpDate) {
+    /// Answers a request for parts of the representation that is being sent, before it goes on.
+    /// `false` if it has to take the place of what is sent.
+    fn answer_beside(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        exchange: ExchangeId,
+        message: &Bytes,
+    ) -> bool {
+        let State::Answering(answering) = &mut self.state else {
+            return false;
+        };
+        let is_taken = answering.begin_beside(now, request, exchange, message, &self.config);
+        if is_taken {
+            self.extend(now);
+            self.want();
+        }
+        is_taken
+    }
+
+    /// A message of the framing came or went: the connection is not idle.
+    fn extend(&mut self, now: Instant) {
+        self.active = now;
+        if self.deadline.is_none() {
+            self.deadline = Some(now + self.config.idle_timeout);
+        }
+    }
+
+    fn respond(&mut self, now: Instant, answer: Answer, date: HttpDate) {
         if !matches!(self.state, State::Deciding(_)) {
             return;
         }
@@ -252,11 +271,22 @@ impl Exchange {
             request: asked.request.as_ref(),
             head_only: asked.head_only,
             reason: asked.reason,
-            framing: asked.framing,
+            framing: asked.framing.map(|exchange| Terms {
+                exchange,
+                beside: self.config.max_besides > 0,
+            }),
             server: self.config.server,
             date,
         };
+        let found = self
+            .repairable(&asked, &answer)
+            .map(|representation| Found {
+                representation,
+                date,
+                at: now,
+            });
         let plan = answer::plan(context, answer);
+        let found = found.filter(|_| plan.status.is_success());
         let mut head = Vec::new();
         if asked.form != Form::Simple {
             response::write(&mut head, plan.status, &plan.fields);
@@ -274,13 +304,29 @@ impl Exchange {
         self.state = State::Answering(Box::new(Answering {
             sending: Sending::new(head.into(), plan.body, cut),
             status: plan.status,
+            latest: asked.framing,
             asked: *asked,
             reported: false,
+            found,
+            besides: Besides::default(),
+            polled: None,
         }));
         if !in_one_message {
             self.want();
         }
         // Else it is asked for when the head goes out and the limit of the transport is known.
+    }
+
+    /// The representation, if parts of it can be asked for while it is sent.
+    fn repairable(&self, asked: &Asked, answer: &Answer) -> Option<Representation> {
+        match answer {
+            Answer::Found(representation)
+                if asked.framing.is_some() && !asked.head_only && self.config.max_besides > 0 =>
+            {
+                Some(representation.clone())
+            }
+            Answer::Found(_) | Answer::Moved(_) | Answer::Error(_) => None,
+        }
     }
 
     /// Whether the client can put a body together only if it is one message: the seed's client
@@ -296,7 +342,7 @@ impl Exchange {
         let State::Answering(answering) = &mut self.state else {
             return;
         };
-        if let Some((offset, length)) = answering.sending.want(self.limit) {
+        if let Some((offset, length)) = answering.want(self.limit) {
             self.events.push_back(Event::BodyWanted { offset, length });
         }
     }
@@ -311,7 +357,7 @@ impl Exchange {
                 Summary {
                     status: Some(answering.status),
                     body_bytes: answering.sending.body_bytes(),
-                    complete: answering.sending.is_drained(),
+                    complete: answering.is_drained(),
                 }
             }
             State::Deciding(_) => Summary {
@@ -367,6 +413,7 @@ impl Machine for Exchange {
             return;
         }
         self.deadline = None;
+        let idle_at = self.active + self.config.idle_timeout;
         match &self.state {
             State::Reading {
                 stream: Some(stream),
@@ -375,7 +422,8 @@ impl Machine for Exchange {
                 let stream = *stream;
                 self.refuse(rejection(Status::REQUEST_TIMEOUT, ""), stream, None);
             }
-            State::Answering(answering) if !answering.sending.is_drained() => {
+            State::Answering(_) if now < idle_at => self.deadline = Some(idle_at),
+            State::Answering(answering) if !answering.is_drained() => {
                 // The transport's own limits end an answer that does not get on.
                 self.deadline = Some(now + self.config.idle_timeout);
             }
@@ -395,7 +443,7 @@ impl Machine for Exchange {
         let State::Answering(answering) = &mut self.state else {
             return;
         };
-        if !answering.sending.reject(limit) {
+        if !answering.polled().reject(limit) {
             self.end(Disposition::Abort);
         }
     }
@@ -406,15 +454,17 @@ impl Machine for Exchange {
         }
     }
 
-    fn handle_command(&mut self, _now: Instant, (): (), command: Command) {
+    fn handle_command(&mut self, now: Instant, (): (), command: Command) {
         match command {
-            Command::Respond { answer, date } => self.respond(answer, date),
+            Command::Respond { answer, date } => self.respond(now, answer, date),
             Command::Body(data) => {
                 if let State::Answering(answering) = &mut self.state
-                    && !answering.sending.give(data)
+                    && !answering.give(data)
                 {
                     self.end(Disposition::Abort);
                 }
+                // Something else may have waited for these bytes to come.
+                self.want();
             }
             Command::Abort => self.end(Disposition::Abort),
         }
@@ -430,11 +480,11 @@ impl Machine for Exchange {
         let State::Answering(answering) = &mut self.state else {
             return None;
         };
-        if !answering.sending.fits(limit) {
+        if !answering.current().fits(limit) {
             self.end(Disposition::Abort);
             return None;
         }
-        let sent = answering.sending.poll(limit, out)?;
+        let sent = answering.poll(limit, out)?;
         let framed = answering.asked.framing.is_some();
         let transmit = Transmit {
             stream: answering.asked.stream,
@@ -444,7 +494,7 @@ impl Machine for Exchange {
             ..Transmit::message(())
         };
         if framed {
-            self.deadline = Some(now + self.config.idle_timeout);
+            self.extend(now);
         }
         self.want();
         Some(transmit)
@@ -457,7 +507,7 @@ impl Machine for Exchange {
     fn poll_event(&mut self) -> Option<((), Event)> {
         if self.events.is_empty()
             && let State::Answering(answering) = &self.state
-            && answering.sending.is_drained()
+            && answering.is_drained()
         {
             self.report();
         }
@@ -468,7 +518,7 @@ impl Machine for Exchange {
         match &self.state {
             State::Ended(disposition) => *disposition,
             State::Answering(answering)
-                if answering.sending.is_drained() && answering.asked.framing.is_none() =>
+                if answering.is_drained() && answering.asked.framing.is_none() =>
             {
                 Disposition::Close
             }

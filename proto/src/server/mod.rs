@@ -5,6 +5,8 @@
 //! messages. It names no file and no path on disk.
 
 mod answer;
+mod answering;
+mod beside;
 mod exchange;
 mod sending;
 #[cfg(test)]
@@ -42,6 +44,9 @@ pub struct Config {
     pub body_message: usize,
     /// How many bytes of a body are asked of the application at once. Default: 64 KiB.
     pub read_ahead: usize,
+    /// The most repairs of one client that are answered, or wait to be, while a body of the offset
+    /// framing still flows; with 0 none is, and heads do not offer it. Default: 4.
+    pub max_besides: usize,
     /// SCTP's payload protocol identifier on every message. Default: 63, `HTTP/SCTP`.
     pub ppid: u32,
     /// The value of the `Server` field. Default: `http-over-messages`.
@@ -61,6 +66,7 @@ impl Config {
                 Delivery::Unreliable => 8 * 1024,
             },
             read_ahead: 64 * 1024,
+            max_besides: 4,
             ppid: 63,
             server: "http-over-messages",
         }
@@ -96,7 +102,7 @@ pub enum Event {
 pub struct Summary {
     /// The status sent; `None` when the session ended before the application answered.
     pub status: Option<Status>,
-    /// How many bytes of the body were sent, repeats not counted.
+    /// How many bytes of the body were sent, repeats and repairs beside it not counted.
     pub body_bytes: u64,
     /// Whether all of the answer was handed to the transport.
     pub complete: bool,
@@ -122,8 +128,8 @@ pub enum Command {
 }
 
 impl Request {
-    /// Whether the client offered the offset framing, and under which number.
-    pub fn offered_framing(&self) -> Option<framing::ExchangeId> {
+    /// Whether the client offered the offset framing, and on which terms.
+    pub fn offered_framing(&self) -> Option<framing::Terms> {
         framing::parse_field(self.fields.single(framing::FIELD)?)
     }
 

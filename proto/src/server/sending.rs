@@ -27,7 +27,8 @@ pub(super) struct Sending {
     cut: Cut,
     /// What is still to be asked of the application, in order.
     parts: VecDeque<Range<u64>>,
-    /// Bytes given by the application, or taken back from the transport, that were not sent yet.
+    /// Bytes given by the application. Those of the first piece may all be sent; it is kept until
+    /// the next message, for the transport may refuse the last one.
     ready: VecDeque<Piece>,
     /// Whether the application was asked for bytes that have not come.
     wanted: bool,
@@ -39,31 +40,33 @@ pub(super) struct Sending {
 /// Bytes of the body and where they belong.
 #[derive(Debug)]
 struct Piece {
+    /// Where `data` belongs.
     offset: u64,
     data: Bytes,
+    /// How much of `data` was sent.
+    sent: usize,
 }
 
 impl Piece {
-    fn length(&self) -> u64 {
-        u64::try_from(self.data.len()).unwrap_or(u64::MAX)
+    const fn new(offset: u64, data: Bytes) -> Self {
+        Self {
+            offset,
+            data,
+            sent: 0,
+        }
     }
 
-    /// Takes at most `length` bytes off the front.
-    fn split_to(&mut self, length: usize) -> Self {
-        let front = Self {
-            offset: self.offset,
-            data: self.data.split_to(length.min(self.data.len())),
-        };
-        self.offset += front.length();
-        front
+    const fn is_sent(&self) -> bool {
+        self.sent == self.data.len()
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Last {
     Nothing,
     Head,
-    Piece(Piece),
+    /// So many bytes of the first piece.
+    Data(usize),
 }
 
 /// What [`Sending::poll`] appended.
@@ -79,7 +82,7 @@ impl Sending {
     /// An answer of which nothing was sent. An empty `head` is not sent (HTTP/0.9).
     pub(super) fn new(head: Bytes, body: Body, cut: Cut) -> Self {
         let (parts, ready) = match body {
-            Body::Text(data) => (Vec::new(), VecDeque::from([Piece { offset: 0, data }])),
+            Body::Text(data) => (Vec::new(), VecDeque::from([Piece::new(0, data)])),
             Body::Parts(parts) => (parts, VecDeque::new()),
         };
         Self {
@@ -96,7 +99,7 @@ impl Sending {
 
     /// The bytes to ask of the application now, if any: where they begin and how many.
     pub(super) fn want(&mut self, limit: usize) -> Option<(u64, usize)> {
-        if self.wanted || !self.ready.is_empty() {
+        if self.wanted || self.is_ready() {
             return None;
         }
         let part = self.parts.front()?;
@@ -127,8 +130,23 @@ impl Sending {
         if part.is_empty() {
             self.parts.pop_front();
         }
-        self.ready.push_back(Piece { offset, data });
+        self.ready.push_back(Piece::new(offset, data));
         true
+    }
+
+    /// Whether the application was asked for bytes that have not come.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.wanted
+    }
+
+    /// Whether the next message is the head.
+    pub(super) const fn is_head_due(&self) -> bool {
+        self.head_due
+    }
+
+    /// Whether bytes of the body are here that were not sent.
+    fn is_ready(&self) -> bool {
+        self.ready.iter().any(|piece| !piece.is_sent())
     }
 
     /// Whether the next message can be made as small as `limit`.
@@ -136,7 +154,7 @@ impl Sending {
         if self.head_due {
             self.head.len() <= limit
         } else {
-            self.ready.is_empty() || self.data_limit(limit) > 0
+            !self.is_ready() || self.data_limit(limit) > 0
         }
     }
 
@@ -149,20 +167,27 @@ impl Sending {
             self.last = Last::Head;
         } else {
             let data_limit = self.data_limit(limit);
-            let piece = self.ready.front_mut()?.split_to(data_limit);
-            if self.ready.front().is_some_and(|rest| rest.data.is_empty()) {
+            if self.ready.front()?.is_sent() {
+                if self.ready.len() == 1 {
+                    return None;
+                }
                 self.ready.pop_front();
             }
-            self.body_bytes += piece.length();
+            let piece = self.ready.front_mut()?;
+            let (from, length) = (piece.sent, data_limit.min(piece.data.len() - piece.sent));
             if let Some(exchange) = self.cut.framing {
-                framing::write_header(out, exchange, piece.offset);
+                // A buffer's index always fits.
+                let at = piece.offset + u64::try_from(from).unwrap_or(u64::MAX);
+                framing::write_header(out, exchange, at);
             }
-            out.extend_from_slice(&piece.data);
-            self.last = Last::Piece(piece);
+            out.extend_from_slice(&piece.data[from..from + length]);
+            piece.sent += length;
+            self.body_bytes += u64::try_from(length).unwrap_or(u64::MAX);
+            self.last = Last::Data(length);
         }
         Some(Sent {
             last: self.is_drained(),
-            body_follows: matches!(self.last, Last::Head) && !self.ready.is_empty(),
+            body_follows: matches!(self.last, Last::Head) && self.is_ready(),
         })
     }
 
@@ -176,14 +201,16 @@ impl Sending {
                 self.head_due = true;
                 self.head.len() <= limit
             }
-            Last::Piece(piece) => {
-                let refused = self.header_length() + piece.data.len();
+            Last::Data(length) => {
+                let refused = self.header_length() + length;
                 if limit >= refused {
                     // The transport does not know its own limit; never try the same again.
                     self.cut.message = refused / 2;
                 }
-                self.body_bytes -= piece.length();
-                self.ready.push_front(piece);
+                self.body_bytes -= u64::try_from(length).unwrap_or(u64::MAX);
+                if let Some(piece) = self.ready.front_mut() {
+                    piece.sent -= length;
+                }
                 self.data_limit(limit) > 0
             }
         }
@@ -196,7 +223,7 @@ impl Sending {
 
     /// Whether everything was handed to the transport.
     pub(super) fn is_drained(&self) -> bool {
-        !self.head_due && self.ready.is_empty() && self.parts.is_empty()
+        !self.head_due && self.parts.is_empty() && !self.is_ready()
     }
 
     /// How many bytes of the body were handed to the transport.

@@ -1,3 +1,5 @@
+mod beside;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -410,7 +412,10 @@ fn hu8_blocks_carry_the_exchange_and_the_offset_and_fill_the_messages() {
     let mut script = Script::dccp(3000);
     let sent = script.asks(9, "").sends();
     let head = head(&sent[0]);
-    assert_eq!(field(&head, "Body-Framing").unwrap(), "offset;exchange=9");
+    assert_eq!(
+        field(&head, "Body-Framing").unwrap(),
+        "offset;exchange=9;beside"
+    );
     assert!(sent[0].len() < 1000);
     assert_eq!(
         blocks(&sent[1..], &script.file),

@@ -16,7 +16,9 @@ use crate::ccid::Ccid;
 use crate::packet::{DccpOption, Feature, Reset, ResetCode, Side};
 
 pub(crate) use export::{EXPORT_LEN, Exported};
-use table::{FEATURES, LOSS_EVENT_RATE, ccid_list, clamped, number_len, read_number, reconcile};
+use table::{
+    CCID, FEATURES, LOSS_EVENT_RATE, ccid_list, clamped, number_len, read_number, reconcile,
+};
 pub(crate) use table::{Location, Values};
 
 /// The greatest Sequence Window: no valid packet is further off (RFC 4340 §7.5.2).
@@ -36,7 +38,11 @@ pub(crate) struct Features {
     min_checksum_coverage: u8,
     here: Values,
     there: Values,
-    machines: [[Machine; FEATURES.len()]; 2],
+    /// `None` while nothing is negotiated, which is most of the time: they are large.
+    machines: Option<Box<[[Machine; FEATURES.len()]; 2]>>,
+    /// Whether our wish was told, so that it is not told again if the peer has another: a bit for
+    /// each feature at each location.
+    asked: [u16; 2],
     unknown: [Unknown; 2],
     /// Whether there may be something to send that is not merely due again.
     attention: bool,
@@ -62,11 +68,18 @@ enum Phase {
 #[derive(Clone, Copy, Debug, Default)]
 struct Machine {
     state: State,
-    /// Whether our wish was told, so that it is not told again if the peer has another.
-    asked: bool,
     /// A number that is to be told.
     wanted: Option<u64>,
     confirm: Option<Confirm>,
+}
+
+impl Machine {
+    /// Of a feature that is not negotiated.
+    const IDLE: Self = Self {
+        state: State::Stable,
+        wanted: None,
+        confirm: None,
+    };
 }
 
 /// RFC 4340 §6.6.2.
@@ -121,7 +134,8 @@ impl Features {
             min_checksum_coverage: config.min_checksum_coverage.min(15),
             here: Values::INITIAL,
             there: Values::INITIAL,
-            machines: [[Machine::default(); FEATURES.len()]; 2],
+            machines: None,
+            asked: [0; 2],
             unknown: [Unknown::default(); 2],
             attention: true,
             resend: None,
@@ -218,17 +232,25 @@ impl Features {
             self.phase = Phase::PartOpen;
             self.attention = true;
         }
+        if self.machines.is_some() {
+            self.release();
+        }
     }
 
     /// The connection is in OPEN: Confirms are not repeated any more, nor Changes before time.
     pub(crate) fn on_open(&mut self) {
         self.phase = Phase::Open;
-        for machine in self.machines.iter_mut().flatten() {
+        for machine in self
+            .machines
+            .iter_mut()
+            .flat_map(|two| two.iter_mut().flatten())
+        {
             machine.confirm = machine.confirm.filter(|confirm| !confirm.sent);
         }
         for unknown in &mut self.unknown {
             unknown.sent = [0; 4];
         }
+        self.release();
     }
 
     /// Asks for a new value of a non-negotiable feature located here; a value out of the feature's
@@ -259,6 +281,13 @@ impl Features {
     /// §12.1).
     pub(crate) const fn may_take_data(&self) -> bool {
         self.ecn || self.here.ecn_incapable
+    }
+
+    /// Whether the CCID in force has an option of this type, 128 or above, on what the peer sends:
+    /// from 192 on they are from the receiver of our data (RFC 4340 §10.3), and CCID 3 has Loss
+    /// Event Rate, Loss Intervals and Receive Rate (RFC 4342 §8).
+    pub(crate) fn has_ccid_option(&self, kind: u8) -> bool {
+        self.here.ccid == Ccid::CCID3 && (192..=194).contains(&kind)
     }
 
     fn on_change(
@@ -294,10 +323,11 @@ impl Features {
             // The value in force is confirmed.
             None => {}
         }
-        let machine = self.machine_mut(location, index);
-        machine.state = State::Stable;
+        self.machine_mut(location, index).state = State::Stable;
         // The lists have met; to ask with the same one again would change nothing.
-        machine.asked |= feature == Feature::CCID;
+        if feature == Feature::CCID {
+            self.set_asked(location, index);
+        }
         self.forget_resend();
         self.owe(location, index, Says::Value(ours));
         Ok(())
@@ -318,8 +348,13 @@ impl Features {
             (_, []) => self.machine_mut(location, index).wanted = None,
             (Change::Number(number), _) => {
                 let length = number_len(feature);
-                if value != &number.to_be_bytes()[8 - length..] {
+                if value.len() != length {
                     return Err(Invalid);
+                }
+                // The answer to an older Change, late, with the packet of the new one lost: it is
+                // not part of this negotiation (RFC 4340 §6.6.8), which goes on.
+                if value != &number.to_be_bytes()[8 - length..] {
+                    return Ok(());
                 }
                 self.set(location, feature, number);
             }
@@ -352,27 +387,33 @@ impl Features {
     }
 
     /// Which machine is a feature's; `None`: it is not understood. Those of CCID 3 are where it is
-    /// in force; number 192 and above are located at the receiver of data (RFC 4340 §10.3).
+    /// in force, or may be already as the peer sees it; number 192 and above are located at the
+    /// receiver of data (RFC 4340 §10.3).
     fn index(&self, location: Location, feature: Feature) -> Option<usize> {
+        let sender = location.other();
         let exists = feature != Feature::SEND_LOSS_EVENT_RATE
-            || self.values(location.other()).ccid == Ccid::CCID3;
+            || self.values(sender).ccid == Ccid::CCID3
+            || match self.machine(sender, CCID).state {
+                State::Changing(Change::List(ccids)) => ccids.contains(&Ccid::CCID3.0),
+                State::Changing(Change::Number(_)) | State::Stable => false,
+            };
         FEATURES
             .iter()
             .position(|known| *known == feature && exists)
     }
 
     fn set(&mut self, location: Location, feature: Feature, value: u64) {
-        let before = self.values(location).ccid;
         let values = match location {
             Location::Here => &mut self.here,
             Location::There => &mut self.there,
         };
         values.set(feature, value);
-        if values.ccid != before {
-            // The features of a CCID begin with it.
+        if feature == Feature::CCID && values.ccid != Ccid::CCID3 {
+            // The features of a CCID end with it.
             let receiver = location.other();
             self.set(receiver, Feature::SEND_LOSS_EVENT_RATE, 0);
-            *self.machine_mut(receiver, LOSS_EVENT_RATE) = Machine::default();
+            *self.machine_mut(receiver, LOSS_EVENT_RATE) = Machine::IDLE;
+            self.asked[receiver as usize] &= !(1 << LOSS_EVENT_RATE);
         }
     }
 
@@ -383,20 +424,54 @@ impl Features {
         }
     }
 
-    const fn machine(&self, location: Location, index: usize) -> &Machine {
-        &self.machines[location as usize][index]
+    fn machine(&self, location: Location, index: usize) -> &Machine {
+        match &self.machines {
+            Some(machines) => &machines[location as usize][index],
+            None => &Machine::IDLE,
+        }
     }
 
-    const fn machine_mut(&mut self, location: Location, index: usize) -> &mut Machine {
-        &mut self.machines[location as usize][index]
+    fn machine_mut(&mut self, location: Location, index: usize) -> &mut Machine {
+        let machines = self.machines.get_or_insert_with(Box::default);
+        &mut machines[location as usize][index]
+    }
+
+    fn machines(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().flat_map(|two| two.iter().flatten())
+    }
+
+    const fn is_asked(&self, location: Location, index: usize) -> bool {
+        self.asked[location as usize] >> index & 1 == 1
+    }
+
+    const fn set_asked(&mut self, location: Location, index: usize) {
+        self.asked[location as usize] |= 1 << index;
+    }
+
+    /// Bytes that are allocated.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.machines
+            .as_ref()
+            .map_or(0, |machines| size_of_val(&**machines))
+    }
+
+    /// Gives the machines up if nothing is negotiated and nothing more to be asked for.
+    fn release(&mut self) {
+        let idle = self.phase == Phase::Open
+            && self
+                .machines()
+                .all(|machine| machine.state == State::Stable && machine.confirm.is_none())
+            && !self.wants_packet();
+        if idle {
+            self.machines = None;
+        }
     }
 
     /// Stops the timer when no Change waits for its answer.
     fn forget_resend(&mut self) {
         if self
-            .machines
-            .iter()
-            .flatten()
+            .machines()
             .all(|machine| machine.state == State::Stable)
         {
             self.resend = None;

@@ -5,6 +5,7 @@ use crate::packet::{OptionWriter, Options, PacketType};
 
 mod exchange;
 mod linux;
+mod lossy;
 
 const ISS: Seq = Seq::new(100);
 const ISR: Seq = Seq::new(5000);

@@ -7,6 +7,7 @@ mod close;
 mod handshake;
 mod linux;
 mod losses;
+mod options;
 mod packet_size;
 mod strangers;
 mod windows;

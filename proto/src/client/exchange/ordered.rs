@@ -17,7 +17,7 @@ impl Exchange {
             match reader.feed(&mut data) {
                 Ok(Some(head)) => self.begin_stream(head),
                 Ok(None) => {
-                    self.timers.set(Timer::Stall, now + self.config.stall);
+                    self.fed = Some(now);
                     return;
                 }
                 Err(HeadError::NotHttp) if self.config.http09 => {
@@ -57,7 +57,7 @@ impl Exchange {
                 }
                 if !data.is_empty() {
                     self.events.push_back(Event::Body { offset: at, data });
-                    self.timers.set(Timer::Stall, now + self.config.stall);
+                    self.fed = Some(now);
                 }
                 if end == Some(reached) {
                     self.phase = Phase::Draining;
@@ -104,7 +104,7 @@ impl Exchange {
         };
         self.announce(response, &placement, false);
         self.timers.stop(Timer::Retry);
-        self.timers.set(Timer::Stall, now + self.config.stall);
+        self.fed = Some(now);
         self.read_plain_body(now, body);
         self.read_early(now);
     }
@@ -155,7 +155,7 @@ impl Exchange {
         }
         if !data.is_empty() {
             self.events.push_back(Event::Body { offset: at, data });
-            self.timers.set(Timer::Stall, now + self.config.stall);
+            self.fed = Some(now);
         }
         if end == Some(reached) {
             // One message cannot have lost or exchanged its parts; with several, a copy may hide

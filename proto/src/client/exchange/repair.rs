@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Asked, Exchange, MAX_RESTARTS, Phase};
+use crate::client::blocks::Blocks;
 use crate::client::timers::Timer;
 use crate::client::{Event, Failure};
 use crate::etag::EntityTag;
+use crate::framing::Terms;
 use crate::request::WriteError;
 use crate::response::ResponseReader;
 
@@ -38,6 +40,17 @@ impl Exchange {
         base.clamp(MIN_REORDER, MAX_QUIET) * (1 << self.idle_rounds.min(3))
     }
 
+    /// Begins a round, unless something came since its timer was set, or is on its way.
+    pub(super) fn on_round_due(&mut self, now: Instant) {
+        let end_came = self.blocks().is_some_and(Blocks::end_came);
+        let due = self.heard.map(|heard| heard + self.quiet());
+        match due.filter(|due| now < *due && !end_came) {
+            Some(due) => self.timers.set(Timer::Round, due),
+            None if self.awaits_beside() => self.extend_round(now),
+            None => self.begin_round(),
+        }
+    }
+
     /// Asks for what is missing.
     pub(super) fn begin_round(&mut self) {
         let Phase::Blocks(blocks) = &self.phase else {
@@ -56,7 +69,7 @@ impl Exchange {
         }
         let (holes, missing) = (blocks.holes().count(), blocks.missing());
         self.round += 1;
-        self.id = self.id.next();
+        self.renumber();
         self.progress = false;
         let request = if recognizable {
             self.request_holes()
@@ -80,31 +93,47 @@ impl Exchange {
     /// The request for as many of the holes as fit into a message.
     fn request_holes(&mut self) -> Result<Bytes, WriteError> {
         self.asked = Asked::Holes;
-        let tag = self
-            .blocks()
-            .and_then(|blocks| blocks.version.strong_etag());
-        let etag = tag.map(EntityTag::to_bytes);
-        let without = self.request(Some(String::new()), etag.as_deref())?;
-        let room = self
-            .limit
-            .min(MAX_REPAIR_REQUEST)
-            .saturating_sub(without.len());
+        let terms = Terms::alone(self.id);
+        let (room, etag) = self.room_for_ranges(terms)?;
         let range = if let Phase::Blocks(blocks) = &mut self.phase {
             blocks.ask(room)
         } else {
             String::new()
         };
-        self.request(Some(range), etag.as_deref())
+        self.request(terms, Some(range), etag.as_deref())
+    }
+
+    /// How many bytes a Range field may have, and what is to be in If-Range.
+    pub(super) fn room_for_ranges(
+        &self,
+        terms: Terms,
+    ) -> Result<(usize, Option<Vec<u8>>), WriteError> {
+        let tag = self
+            .blocks()
+            .and_then(|blocks| blocks.version.strong_etag());
+        let etag = tag.map(EntityTag::to_bytes);
+        let without = self.request(terms, Some(String::new()), etag.as_deref())?;
+        let room = self
+            .limit
+            .min(MAX_REPAIR_REQUEST)
+            .saturating_sub(without.len());
+        Ok((room, etag))
+    }
+
+    /// The request under way becomes another one.
+    fn renumber(&mut self) {
+        self.id = self.next_id();
+        self.newest = self.id;
     }
 
     /// Asks for fewer holes, as the transport takes only `limit` bytes; other requests cannot be
     /// made smaller.
     pub(super) fn shrink_request(&mut self, limit: usize) {
         self.limit = limit;
-        let (id, length) = (self.id, self.message.len());
+        let length = self.message.len();
         if self.asked == Asked::Holes && length > limit {
             // What a number stands for never changes.
-            self.id = id.next();
+            self.renumber();
             if let Ok(message) = self.request_holes()
                 && message.len() <= limit
             {
@@ -122,7 +151,7 @@ impl Exchange {
             return self.fail(Failure::Changing);
         }
         self.round += 1;
-        self.id = self.id.next();
+        self.renumber();
         self.asked = Asked::All;
         match self.first_request() {
             Ok(message) => self.message = message,
@@ -138,6 +167,7 @@ impl Exchange {
         self.sent_at = None;
         self.repeats = 0;
         self.timers.stop(Timer::Round);
+        self.forget_beside();
     }
 
     pub(super) fn retry_delay(&self) -> Duration {
@@ -146,14 +176,25 @@ impl Exchange {
             Some(rtt) => (rtt * 3).clamp(MIN_RETRY, longest),
             None => self.config.first_retry,
         };
-        first * (1 << self.repeats.min(MAX_DOUBLINGS))
+        // Blocks without their head show that the server is there.
+        let doublings = if self.early.is_empty() {
+            MAX_DOUBLINGS
+        } else {
+            1
+        };
+        first * (1 << self.repeats.min(doublings))
     }
 
     /// Blocks come, and their head did not: it is late or lost, so do not wait for it long.
     pub(super) fn hasten_retry(&mut self, now: Instant) {
         let Some(sent_at) = self.sent_at else { return };
         let rtt = *self.rtt.get_or_insert(now - sent_at);
-        let late = rtt.clamp(MIN_REORDER, MAX_QUIET) * (1 << self.repeats.min(MAX_DOUBLINGS));
+        let late = if self.lost > 0 && self.repeats == 0 {
+            // It is lost.
+            Duration::ZERO
+        } else {
+            rtt.clamp(MIN_REORDER, MAX_QUIET) * (1 << self.repeats.min(MAX_DOUBLINGS))
+        };
         self.timers.set_at_latest(Timer::Retry, now + late);
     }
 
