@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::pair::{Pair, client_config, messages, server_config};
+use crate::packet::PacketType;
 use crate::{Config, ConnectionId, Event, SendError};
 
 /// Sends as much as is allowed of `left` datagrams from the server.
@@ -393,4 +394,42 @@ fn ccid_3_carries_data_too() {
             .iter()
             .any(|event| matches!(event, Event::Settled))
     );
+}
+
+#[test]
+fn dd12_acknowledgements_are_acknowledged_once_a_window_so_that_vectors_stay_short() {
+    let (mut pair, _, z) = Pair::usual().connected();
+    let (mut left, mut data, mut data_acks, mut longest) = (3000u64, 0u64, 0u64, 0);
+    while left > 0 {
+        pour(&mut pair, z, &mut left);
+        for (_, transmit, bytes) in &pair.to_a {
+            let size = transmit
+                .segment_size
+                .map_or(bytes.len(), std::num::NonZeroUsize::get);
+            for packet in bytes.chunks(size) {
+                match super::pair::decode(packet).0 {
+                    PacketType::Data => data += 1,
+                    PacketType::DataAck => data_acks += 1,
+                    _ => {}
+                }
+            }
+        }
+        if let Some((_, _, bytes)) = pair.to_z.front() {
+            longest = longest.max(bytes.len());
+        }
+        if pair.deliver_one().is_none() {
+            pair.next_timer();
+        }
+    }
+    let cwnd = pair.z.endpoint.stats(z).unwrap().congestion.cwnd;
+    assert!(
+        data_acks >= data / (2 * cwnd),
+        "{data_acks} for {data}, window {cwnd}"
+    );
+    assert!(
+        data_acks < data / 4,
+        "{data_acks} for {data}: trains are of one size"
+    );
+    // A window of a few hundred packets is a few runs of 64.
+    assert!(longest < 64, "{longest} bytes");
 }
