@@ -1,11 +1,12 @@
 //! Our server, a process of its own, and our client in this one, over DCCP in UDP: what `cli serve`
-//! and `cli get` are made of, without the command line, the log and the terminal.
+//! and `cli get` are made of, without the command line, the file system and the terminal.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -104,9 +105,7 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
         body_message: 64 << 10,
         ..server::Config::new(Delivery::Unreliable)
     };
-    let files = Files {
-        folder: folder.into(),
-    };
+    let files = Files::load(Path::new(folder))?;
     let service = move |now: Instant, _peer: SocketAddr| {
         let machine = server::Exchange::new(now, exchange.clone());
         (machine, Responder::<_, ()>::new(files.clone()))
@@ -120,24 +119,39 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A folder as a site.
+/// A folder as a site, read into memory once.
 #[derive(Clone)]
 struct Files {
-    folder: PathBuf,
+    files: Arc<BTreeMap<String, Bytes>>,
+}
+
+impl Files {
+    fn load(folder: &Path) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                files.insert(name, fs::read(entry.path())?.into());
+            }
+        }
+        Ok(Self {
+            files: Arc::new(files),
+        })
+    }
 }
 
 impl Site for Files {
-    type Resource = io::Result<File>;
+    type Resource = Option<Bytes>;
 
-    fn open(&mut self, _request: &Request, path: &TargetPath) -> io::Result<File> {
-        File::open(self.folder.join(path.segments().join("/")))
+    fn open(&mut self, _request: &Request, path: &TargetPath) -> Option<Bytes> {
+        self.files.get(&path.segments().join("/")).cloned()
     }
 
-    fn poll_answer(&mut self, file: &mut io::Result<File>) -> Poll<Answer> {
-        let metadata = file.as_ref().ok().and_then(|file| file.metadata().ok());
-        Poll::Ready(match metadata {
-            Some(metadata) => Answer::Found(Representation {
-                length: metadata.len(),
+    fn poll_answer(&mut self, file: &mut Option<Bytes>) -> Poll<Answer> {
+        Poll::Ready(match file {
+            Some(file) => Answer::Found(Representation {
+                length: file.len() as u64,
                 content_type: "application/octet-stream".into(),
                 // Without one, what is lost could not be asked for again.
                 etag: EntityTag::new_strong("1").ok(),
@@ -148,16 +162,10 @@ impl Site for Files {
         })
     }
 
-    fn read(
-        &mut self,
-        file: &mut io::Result<File>,
-        offset: u64,
-        length: usize,
-    ) -> io::Result<Bytes> {
-        let file = file.as_ref().map_err(|error| error.kind())?;
-        let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes.into())
+    fn read(&mut self, file: &mut Option<Bytes>, offset: u64, length: usize) -> io::Result<Bytes> {
+        let file = file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let from = usize::try_from(offset).map_err(io::Error::other)?;
+        Ok(file.slice(from..(from + length).min(file.len())))
     }
 
     fn date(&mut self) -> HttpDate {
