@@ -45,13 +45,15 @@ pub(crate) enum Driver {
 /// What SCTP or DCCP packets travel in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Via {
-    /// The kernel's protocol
+    /// The kernel's protocol and a stack of our own in UDP: serve uses all that work here, get
+    /// the first that does
     Auto,
     /// The kernel's protocol
     Kernel,
-    /// A stack of our own, in UDP (not in this version)
+    /// A stack of our own, in UDP (DCCP only in this version)
     Udp,
-    /// A stack of our own, in raw IP (not in this version)
+    /// A stack of our own, in IP itself: needs CAP_NET_RAW, and a kernel without the protocol
+    /// (DCCP only in this version)
     Raw,
 }
 
@@ -81,6 +83,11 @@ pub(crate) struct Transport {
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) via: Via,
 
+    /// UDP port of the server, where packets travel in UDP; not the port of SCTP or DCCP, which
+    /// --port names [default: 6511 for DCCP, 9899 for SCTP]
+    #[arg(long, value_name = "N")]
+    pub(crate) udp_port: Option<u16>,
+
     /// SCTP payload protocol identifier of what is sent (63: HTTP/SCTP)
     #[arg(long, value_name = "N", default_value_t = 63)]
     pub(crate) ppid: u32,
@@ -89,7 +96,8 @@ pub(crate) struct Transport {
     #[arg(long, value_name = "CODE", value_parser = service_code)]
     pub(crate) service_code: Vec<u32>,
 
-    /// DCCP congestion control: 2 (TCP-like) or 3 (TFRC) [default: the kernel's choice]
+    /// DCCP congestion control: 2 (TCP-like) or 3 (TFRC) [default: either; the
+    /// kernel's choice over the kernel]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=3))]
     pub(crate) ccid: Option<u8>,
 }
@@ -107,7 +115,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Vec<IpAddr>,
 
-    /// Port to listen on; 0 takes a free one
+    /// SCTP or DCCP port to listen on; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     pub(crate) port: u16,
 
@@ -162,7 +170,7 @@ pub(crate) struct Get {
     #[command(flatten)]
     pub(crate) transport: Transport,
 
-    /// Port, when the target names none [default: 80 with a host, 8080 without]
+    /// SCTP or DCCP port, when the target names none [default: 80 with a host, 8080 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
 

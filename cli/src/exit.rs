@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use socket::{NotAvailable, Protocol};
+
 use crate::terminal;
 
 /// Exit codes. Where curl has a code for the same, it is curl's.
@@ -28,9 +30,18 @@ pub(crate) enum Code {
     Interrupted = 130,
 }
 
-/// What to do on a machine without the protocol.
-pub(crate) const TRY_DEMO: &str =
-    "`cargo xtask demo` in the source tree shows it in a small Linux that has it";
+/// What to do on a machine whose kernel has not the protocol.
+pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
+    match missing.protocol {
+        Protocol::Sctp => {
+            "`cargo xtask demo` in the source tree shows it in a small Linux that has it"
+        }
+        Protocol::Dccp => TRY_UDP,
+    }
+}
+
+/// What to do where a carrier is not to be had.
+pub(crate) const TRY_UDP: &str = "--via udp needs nothing of the kernel";
 
 /// A failure that a person is told of.
 #[derive(Debug)]

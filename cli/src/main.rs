@@ -2,6 +2,7 @@
 
 mod access_log;
 mod args;
+mod carrier;
 mod exit;
 mod get;
 mod plan;

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proto::client::Wanted;
-use socket::{BindError, Protocol};
+use socket::{BindError, Protocol, SocketError};
 
 use crate::access_log::Format;
-use crate::args::{self, LogFormat, Proto, Via};
+use crate::args::{self, LogFormat, Proto};
+use crate::carrier::{self, Carrier};
 use crate::exit::{self, Code, Failure};
 use crate::serve::{self, ServeError};
 
@@ -27,16 +28,9 @@ impl From<Proto> for Protocol {
 }
 
 impl args::Transport {
-    /// Whether the carrier asked for is one this version has.
-    pub(crate) fn check_carrier(&self) -> Result<(), Failure> {
-        match self.via {
-            Via::Auto | Via::Kernel => Ok(()),
-            Via::Udp | Via::Raw => Err(Failure::new(
-                Code::NotAvailable,
-                "this version has no SCTP or DCCP stack of its own yet",
-            )
-            .hint("use --via kernel on a machine whose kernel has the protocol")),
-        }
+    /// The carriers for `protocol`, in the order in which they are tried.
+    pub(crate) fn carriers(&self, protocol: Protocol) -> Result<Vec<Carrier>, Failure> {
+        carrier::carriers(self.via, protocol, self.udp_port)
     }
 
     /// The service codes of a server: those typed, or the usual ones.
@@ -63,7 +57,6 @@ impl args::Transport {
 
 /// What a server is to do.
 pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
-    args.transport.check_carrier()?;
     let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST)];
     let addresses = if args.bind.is_empty() {
         &localhost[..]
@@ -73,6 +66,7 @@ pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
     Ok(serve::Options {
         root: args.dir.clone(),
         protocol: args.transport.proto.into(),
+        carriers: args.transport.carriers(args.transport.proto.into())?,
         driver: args.transport.driver,
         bind: addresses
             .iter()
@@ -103,13 +97,20 @@ pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         let (code, hint) = match &error {
-            ServeError::NotAvailable(_) => (Code::NotAvailable, Some(exit::TRY_DEMO)),
+            ServeError::NotAvailable(what) => (Code::NotAvailable, Some(exit::way_out(what))),
+            ServeError::Bind(BindError::Socket(
+                SocketError::RawForbidden | SocketError::KernelAnswersToo(_),
+            )) => (Code::NotAvailable, Some(exit::TRY_UDP)),
             ServeError::Root(..) => (Code::Usage, Some("name the folder: cli serve FOLDER")),
             ServeError::Bind(BindError::InUse(_)) => (
                 Code::Connect,
                 Some("choose another with --port, or 0 for any"),
             ),
-            ServeError::Bind(_) => (Code::Connect, None),
+            ServeError::Udp(BindError::InUse(_)) => (
+                Code::Connect,
+                Some("choose another with --udp-port, or 0 for any"),
+            ),
+            ServeError::Bind(_) | ServeError::Udp(_) => (Code::Connect, None),
             ServeError::LogFile(..) => (Code::Write, None),
             ServeError::System(_) => (Code::Receive, None),
         };

@@ -1,4 +1,6 @@
-//! `serve`: a document root over kernel SCTP or DCCP.
+//! `serve`: a document root over SCTP or DCCP.
+
+mod stacks;
 
 use std::fmt;
 use std::io;
@@ -16,10 +18,11 @@ use socket::{
     BindError, DccpConfig, DccpListener, NotAvailable, Protocol, SctpConfig, SctpListener,
     SocketError,
 };
-use transport::{Limits, Listener, Notice, Responder, Served, Service};
+use transport::{Limits, Listener, Notice, Resident, Responder, Served, Service};
 
 use crate::access_log::{Format, Log};
 use crate::args::Driver;
+use crate::carrier::Carrier;
 use crate::site::{DigestConfig, FileSite, Root};
 use crate::terminal::tell;
 
@@ -29,6 +32,8 @@ pub(crate) struct Options {
     /// The folder to serve.
     pub(crate) root: PathBuf,
     pub(crate) protocol: Protocol,
+    /// What packets may travel in: every one of these that works here.
+    pub(crate) carriers: Vec<Carrier>,
     pub(crate) driver: Driver,
     /// Where to listen: at each of these with a listener of its own. Port 0 takes a free one.
     pub(crate) bind: Vec<SocketAddr>,
@@ -61,6 +66,17 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
 }
 
+impl Options {
+    /// What a connection is held to.
+    fn limits(&self) -> Limits {
+        Limits {
+            stall: self.stall_timeout,
+            min_rate: self.min_rate,
+            ..Limits::default()
+        }
+    }
+}
+
 /// Why a server did not begin, or did not go on.
 #[derive(Debug)]
 pub(crate) enum ServeError {
@@ -68,6 +84,8 @@ pub(crate) enum ServeError {
     NotAvailable(NotAvailable),
     /// The document root is missing, not a folder, or may not be used.
     Root(PathBuf, io::Error),
+    /// A UDP port could not be had.
+    Udp(BindError),
     /// A listener could not be had: the address is in use, needs more rights, is not one of this
     /// machine; or the kernel does not take the settings.
     Bind(BindError),
@@ -94,6 +112,7 @@ impl fmt::Display for ServeError {
                 write!(f, "the folder {} cannot be served: {error}", path.display())
             }
             Self::Bind(error) => error.fmt(f),
+            Self::Udp(error) => write!(f, "UDP port {error}"),
             Self::LogFile(path, error) => {
                 write!(
                     f,
@@ -130,11 +149,8 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 let bound = listener.local_addrs().to_vec();
                 Ok((listener, bound))
             };
-            serve(
-                options,
-                listen(&options.bind, bind)?,
-                over_sctp(options, &site),
-            )?
+            let doors = open(options, bind, |_, _| Err(BindError::NoAddress.into()))?;
+            serve(options, doors, over_sctp(options, &site))?
         }
         Protocol::Dccp => {
             let config = DccpConfig {
@@ -147,11 +163,10 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 let bound = listener.local_addrs().to_vec();
                 Ok((listener, bound))
             };
-            serve(
-                options,
-                listen(&options.bind, bind)?,
-                over_dccp(options, &site),
-            )?
+            let doors = open(options, bind, |carrier, address| {
+                stacks::dccp(options, carrier, address, over_dccp(options, &site))
+            })?;
+            serve(options, doors, over_dccp(options, &site))?
         }
     };
     if !options.quiet {
@@ -172,36 +187,114 @@ fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Listeners, and where they listen.
-struct Listeners<L> {
+/// Where connections come in.
+struct Doors<L> {
     listeners: Vec<L>,
+    /// Where the listeners listen.
     addresses: Vec<SocketAddr>,
+    residents: Vec<Box<dyn Resident + Send>>,
+    /// All of it, for people.
+    places: Vec<Place>,
 }
 
-/// Makes one listener for each address. An SCTP endpoint may have several addresses, but then a
-/// client that reaches one is told of all, and an operator who names two networks may not want
-/// that.
-fn listen<L>(
-    addresses: &[SocketAddr],
+/// Where a server listens, and in what packets come there.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// With the port of SCTP or DCCP.
+    address: SocketAddr,
+    carrier: Carrier,
+}
+
+/// A packet socket with its stack, and where that listens.
+type Housed = (Box<dyn Resident + Send>, Place);
+
+/// Opens every carrier that was asked for. Of several, those that do not work here are left out,
+/// as long as one does.
+fn open<L>(
+    options: &Options,
     bind: impl Fn(SocketAddr) -> Result<(L, Vec<SocketAddr>), BindError>,
-) -> Result<Listeners<L>, ServeError> {
-    if addresses.is_empty() {
+    house: impl Fn(Carrier, SocketAddr) -> Result<Housed, ServeError>,
+) -> Result<Doors<L>, ServeError> {
+    if options.bind.is_empty() {
         return Err(BindError::NoAddress.into());
     }
-    let mut bound = Listeners {
-        listeners: Vec::with_capacity(addresses.len()),
-        addresses: Vec::with_capacity(addresses.len()),
+    let mut doors = Doors {
+        listeners: Vec::new(),
+        addresses: Vec::new(),
+        residents: Vec::new(),
+        places: Vec::new(),
     };
-    for &address in addresses {
-        let (listener, local) = bind(address)?;
-        bound.listeners.push(listener);
-        bound.addresses.extend(local.first().or(Some(&address)));
+    let mut left_out = None;
+    for &carrier in &options.carriers {
+        let opened = match carrier {
+            Carrier::Kernel => doors.listen(options, &bind),
+            Carrier::Udp(_) | Carrier::Raw => doors.house(options, carrier, &house),
+        };
+        match opened {
+            Ok(()) => {}
+            Err(error @ (ServeError::NotAvailable(_) | ServeError::Udp(_)))
+                if options.carriers.len() > 1 =>
+            {
+                left_out = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(bound)
+    match left_out {
+        Some(error) if doors.places.is_empty() => return Err(error),
+        Some(error @ ServeError::Udp(_)) if !options.quiet => {
+            tell(&format!("not listening in UDP: {error}\n"));
+        }
+        Some(_) | None => {}
+    }
+    Ok(doors)
+}
+
+impl<L> Doors<L> {
+    /// Makes one listener for each address. An SCTP endpoint may have several addresses, but then
+    /// a client that reaches one is told of all, and an operator who names two networks may not
+    /// want that.
+    fn listen(
+        &mut self,
+        options: &Options,
+        bind: impl Fn(SocketAddr) -> Result<(L, Vec<SocketAddr>), BindError>,
+    ) -> Result<(), ServeError> {
+        for &address in &options.bind {
+            let (listener, local) = bind(address)?;
+            let address = local.first().copied().unwrap_or(address);
+            self.listeners.push(listener);
+            self.addresses.push(address);
+            self.places.push(Place {
+                address,
+                carrier: Carrier::Kernel,
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes one packet socket for each address, each with a stack.
+    fn house(
+        &mut self,
+        options: &Options,
+        carrier: Carrier,
+        house: impl Fn(Carrier, SocketAddr) -> Result<Housed, ServeError>,
+    ) -> Result<(), ServeError> {
+        for (index, &(mut address)) in options.bind.iter().enumerate() {
+            if address.port() == 0 {
+                // The same as the kernel has got, if that listens too.
+                let taken = self.addresses.get(index).map(SocketAddr::port);
+                address.set_port(taken.map_or_else(stacks::free_port, Ok)?);
+            }
+            let (resident, place) = house(carrier, address)?;
+            self.residents.push(resident);
+            self.places.push(place);
+        }
+        Ok(())
+    }
 }
 
 /// Runs `service` on who connects.
-fn serve<L, V>(options: &Options, bound: Listeners<L>, service: V) -> Result<Served, ServeError>
+fn serve<L, V>(options: &Options, doors: Doors<L>, service: V) -> Result<Served, ServeError>
 where
     L: Listener + AsFd,
     L::Socket: AsFd + Send,
@@ -210,13 +303,15 @@ where
     V::Application: Send,
 {
     let shutdown = Shutdown::on_signals().map_err(ServeError::System)?;
-    let Listeners {
+    let Doors {
         listeners,
         addresses,
-    } = bound;
+        residents,
+        places,
+    } = doors;
     if !options.quiet {
-        for address in &addresses {
-            tell(&listening(options, *address));
+        for place in &places {
+            tell(&listening(options, place));
         }
     }
     let mut observe = |notice: Notice<'_>| {
@@ -224,11 +319,7 @@ where
             tell(&format!("{}\n", Told(&notice, &addresses)));
         }
     };
-    let limits = Limits {
-        stall: options.stall_timeout,
-        min_rate: options.min_rate,
-        ..Limits::default()
-    };
+    let limits = options.limits();
     match options.driver {
         Driver::Std => {
             let default = driver_std::Config::default();
@@ -238,7 +329,14 @@ where
                 limits,
                 ..default
             };
-            driver_std::serve(listeners, service, &config, &shutdown, &mut observe)
+            driver_std::serve(
+                listeners,
+                residents,
+                service,
+                &config,
+                &shutdown,
+                &mut observe,
+            )
         }
         Driver::Mio => {
             let default = driver_mio::Config::default();
@@ -247,7 +345,14 @@ where
                 grace: options.grace,
                 limits,
             };
-            driver_mio::serve(listeners, service, &config, &shutdown, &mut observe)
+            driver_mio::serve(
+                listeners,
+                residents,
+                service,
+                &config,
+                &shutdown,
+                &mut observe,
+            )
         }
     }
     .map_err(ServeError::System)
@@ -278,7 +383,10 @@ fn over_sctp(options: &Options, site: &FileSite) -> impl Service<Machine: Send, 
 }
 
 /// Over DCCP a connection has one exchange at a time.
-fn over_dccp(options: &Options, site: &FileSite) -> impl Service<Machine: Send, Application: Send> {
+fn over_dccp(
+    options: &Options,
+    site: &FileSite,
+) -> impl Service<Machine: Send, Application: Send> + Send + use<> {
     let config = exchange_config(options, Delivery::Unreliable);
     let site = site.clone();
     move |now: Instant, peer: SocketAddr| {
@@ -303,13 +411,13 @@ impl Exchanges for ByStream {
     }
 }
 
-fn listening(options: &Options, address: SocketAddr) -> String {
+fn listening(options: &Options, Place { address, carrier }: &Place) -> String {
     let protocol = match options.protocol {
         Protocol::Sctp => "sctp",
         Protocol::Dccp => "dccp",
     };
     let root = options.root.display();
-    format!("listening on {protocol} {address} (kernel), serving {root}\n")
+    format!("listening on {protocol} {address} ({carrier}), serving {root}\n")
 }
 
 /// Whether someone who wants to hear of failures only wants to hear this.

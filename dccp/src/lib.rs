@@ -10,9 +10,13 @@ mod endpoint;
 pub mod packet;
 mod seq;
 mod service_code;
+#[cfg(test)]
+mod test_support;
 
 pub use config::{Carrier, Config};
 pub use connection::{CloseReason, SendError, State, Stats};
-pub use endpoint::{ConnectError, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, Transmit};
+pub use endpoint::{
+    ConnectError, ConnectionId, Counts, Datagram, Ecn, Endpoint, Event, Path, Transmit,
+};
 pub use seq::Seq;
-pub use service_code::ServiceCode;
+pub use service_code::{ServiceCode, ServiceCodeError};

@@ -8,7 +8,8 @@ use transport::Limits;
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// How many connections may be open at once; who connects beyond waits in the listeners'
-    /// backlogs. The process needs as many descriptors. Default: 65536.
+    /// backlogs. The process needs as many descriptors. Those on residents have the limits of
+    /// their stacks. Default: 65536.
     pub max_connections: usize,
     /// How long running connections may take to come to their end once a graceful stop was asked
     /// for. Default: 10 s.

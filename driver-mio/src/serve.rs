@@ -11,12 +11,12 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use socket::stop::Shutdown;
 use transport::{
-    Admission, Buffers, CloseReason, Connection, Gate, Listener, Notice, Served, Service, Turn,
+    Admission, Buffers, CloseReason, Connection, Deadline, Deadlines, Gate, Listener, Notice,
+    Resident, Served, Service, Tally, Turn, Turns,
 };
 
 use crate::clock;
 use crate::config::Config;
-use crate::deadlines::{Deadline, Deadlines};
 use crate::readiness::{is_readable, poll, watch};
 use crate::slots::{Key, Named, Slots, fixed};
 
@@ -27,10 +27,11 @@ const TURNS: usize = 1024;
 /// How many connections are accepted from one listener in one pass.
 const ACCEPTS: usize = 64;
 
-/// Serves who connects to `listeners` until `shutdown` asks for the end.
+/// Serves who connects to `listeners`, and on the packet sockets of `residents`, until `shutdown`
+/// asks for the end.
 ///
-/// Everything happens on the calling thread: accepting, and each connection with what `service`
-/// made for it. So an application must not block; it does long work in steps and asks to be
+/// Everything happens on the calling thread: accepting, each connection with what `service`
+/// made for it, and the residents with all of theirs. So an application must not block; it does long work in steps and asks to be
 /// called again. A connection that always has something to do has its turn after all others that
 /// have. A panic in one ends that connection only.
 ///
@@ -46,8 +47,9 @@ const ACCEPTS: usize = 64;
 ///
 /// When the system cannot wait, or has no descriptors left to begin with. Connections that run
 /// then are lost.
-pub fn serve<L, V>(
+pub fn serve<'r, L, V>(
     listeners: Vec<L>,
+    residents: Vec<Box<dyn Resident + Send + 'r>>,
     service: V,
     config: &Config,
     shutdown: &Shutdown,
@@ -79,8 +81,12 @@ where
         deadlines: Deadlines::default(),
         buffers: Buffers::default(),
         panicked: 0,
+        tallies: residents.iter().map(|resident| resident.tally()).collect(),
         config,
     };
+    for resident in residents {
+        server.insert(Tenant::Resident(resident))?;
+    }
     let mut events = Events::with_capacity(EVENTS);
     while !shutdown.graceful.is_stopped() && !shutdown.immediate.is_stopped() {
         server.pass(&mut events, None)?;
@@ -89,7 +95,7 @@ where
     }
     server.doors.clear();
     observe(Notice::Stopping {
-        running: server.gate.running(),
+        running: server.running(),
     });
     let cut_at = clock() + config.grace;
     if !shutdown.immediate.is_stopped() {
@@ -99,31 +105,39 @@ where
     while !server.slots.is_empty() {
         if shutdown.immediate.is_stopped() || cut_at <= clock() {
             cut = server.gate.running();
-            observe(Notice::Cut { running: cut });
+            let running = server.running();
+            if running > 0 {
+                observe(Notice::Cut { running });
+            }
             server.abort();
         } else {
             server.pass(&mut events, Some(cut_at))?;
         }
         server.tell_panics(observe);
     }
-    Ok(Served {
+    let mut served = Served {
         accepted: server.gate.accepted(),
         cut,
-    })
+    };
+    for tally in &server.tallies {
+        served += tally.served();
+    }
+    Ok(served)
 }
 
-struct Server<'a, L: Listener, V: Service> {
+struct Server<'a, 'r, L: Listener, V: Service> {
     multiplexer: Poll,
     doors: Vec<Door<L>>,
     gate: Gate,
     service: V,
-    slots: Slots<Guest<ConnectionOf<L, V>>>,
+    slots: Slots<Guest<TenantOf<'r, L, V>>>,
     /// Who wants a turn, each once, in the order they came.
     ready: VecDeque<Key>,
-    deadlines: Deadlines,
+    deadlines: Deadlines<Key>,
     buffers: Buffers,
     /// How many connections were lost to a panic since that was told last.
     panicked: usize,
+    tallies: Vec<Tally>,
     config: &'a Config,
 }
 
@@ -136,9 +150,33 @@ struct Door<L> {
 type ConnectionOf<L, V> =
     Connection<<V as Service>::Machine, <L as Listener>::Socket, <V as Service>::Application>;
 
-/// A connection, and what is known of it between its turns.
-struct Guest<C> {
-    connection: Box<C>,
+type TenantOf<'r, L, V> = Tenant<'r, ConnectionOf<L, V>>;
+
+/// What is turned: a connection that was accepted, or a socket with many.
+enum Tenant<'r, C> {
+    Accepted(Box<C>),
+    Resident(Box<dyn Resident + Send + 'r>),
+}
+
+impl<'r, C: Turns + 'r> Tenant<'r, C> {
+    fn turns(&mut self) -> &mut (dyn Turns + 'r) {
+        match self {
+            Self::Accepted(connection) => &mut **connection,
+            Self::Resident(resident) => &mut **resident,
+        }
+    }
+
+    fn take_panics(&mut self) -> usize {
+        match self {
+            Self::Accepted(_) => 0,
+            Self::Resident(resident) => resident.take_panics(),
+        }
+    }
+}
+
+/// A tenant, and what is known of it between its turns.
+struct Guest<T> {
+    tenant: T,
     deadline: Deadline,
     /// Whether it is in the queue of those that want a turn.
     queued: bool,
@@ -146,12 +184,19 @@ struct Guest<C> {
     readable: bool,
 }
 
-impl<L, V> Server<'_, L, V>
+impl<'r, L, V> Server<'_, 'r, L, V>
 where
     L: Listener + AsFd,
     L::Socket: AsFd,
     V: Service,
+    ConnectionOf<L, V>: 'r,
 {
+    /// How many connections are open, those of residents included.
+    fn running(&self) -> usize {
+        let tallies = self.tallies.iter().map(Tally::running);
+        self.gate.running() + tallies.sum::<usize>()
+    }
+
     /// Waits for work, until `deadline` at most, and does it.
     fn pass(&mut self, events: &mut Events, deadline: Option<Instant>) -> io::Result<()> {
         let deadline = self.deadline(clock(), deadline);
@@ -223,13 +268,15 @@ where
     }
 
     /// Lets a connection work, and does what it wants then.
-    fn with(&mut self, key: Key, work: impl FnOnce(&mut ConnectionOf<L, V>, &mut Buffers) -> Turn) {
+    fn with(&mut self, key: Key, work: impl FnOnce(&mut dyn Turns, &mut Buffers) -> Turn) {
         let Some(guest) = self.slots.get(key) else {
             return;
         };
         // What a panic may have left half done is not looked at again.
-        let work = AssertUnwindSafe(|| work(&mut guest.connection, &mut self.buffers));
-        match catch_unwind(work) {
+        let work = AssertUnwindSafe(|| work(guest.tenant.turns(), &mut self.buffers));
+        let turn = catch_unwind(work);
+        self.panicked += guest.tenant.take_panics();
+        match turn {
             Err(_) => {
                 self.buffers = Buffers::default();
                 self.panicked += 1;
@@ -256,7 +303,7 @@ where
                 }
                 match self.gate.admit(now, index, &mut door.listener, observe) {
                     Admission::Connection(socket, peer) => {
-                        if let Err(error) = self.insert(now, socket, peer) {
+                        if let Err(error) = self.let_in(now, socket, peer) {
                             self.gate.on_ended();
                             self.gate.on_out_of_resources(now, &error, observe);
                         }
@@ -269,11 +316,15 @@ where
         }
     }
 
-    fn insert(&mut self, now: Instant, socket: L::Socket, peer: SocketAddr) -> io::Result<()> {
+    fn let_in(&mut self, now: Instant, socket: L::Socket, peer: SocketAddr) -> io::Result<()> {
         let (machine, application) = self.service.accept(now, peer);
         let connection = Connection::new(machine, socket, application, self.config.limits);
+        self.insert(Tenant::Accepted(Box::new(connection)))
+    }
+
+    fn insert(&mut self, tenant: TenantOf<'r, L, V>) -> io::Result<()> {
         let guest = Guest {
-            connection: Box::new(connection),
+            tenant,
             deadline: Deadline::default(),
             queued: false,
             readable: false,
@@ -285,7 +336,7 @@ where
         let Some(guest) = self.slots.get(key) else {
             return Ok(());
         };
-        let fd = guest.connection.socket().as_fd().as_raw_fd();
+        let fd = guest.tenant.turns().as_fd().as_raw_fd();
         let both = Interest::READABLE | Interest::WRITABLE;
         let registry = self.multiplexer.registry();
         match registry.register(&mut SourceFd(&fd), key.token(), both) {
@@ -294,7 +345,7 @@ where
                 Ok(())
             }
             Err(error) => {
-                guest.connection.abort(now, CloseReason::Failed);
+                guest.tenant.turns().abort(clock(), CloseReason::Failed);
                 self.slots.remove(key);
                 Err(error)
             }
@@ -306,8 +357,10 @@ where
             return;
         };
         self.deadlines.remove(key, &mut guest.deadline);
-        self.gate.on_ended();
-        let fd = guest.connection.socket().as_fd().as_raw_fd();
+        if matches!(guest.tenant, Tenant::Accepted(_)) {
+            self.gate.on_ended();
+        }
+        let fd = guest.tenant.turns().as_fd().as_raw_fd();
         // Closing the descriptor would do, unless a child of this process still holds it.
         let _ = self.multiplexer.registry().deregister(&mut SourceFd(&fd));
     }
@@ -343,7 +396,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_costs_few_bytes_beside_its_own() {
-        assert!(size_of::<Slot<Guest<()>>>() <= 56);
+        assert!(size_of::<Slot<Guest<Tenant<'_, ()>>>>() <= 64);
         assert!(size_of::<(Instant, Key)>() <= 24);
         assert!(size_of::<Key>() <= 8);
     }

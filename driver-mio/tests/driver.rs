@@ -8,7 +8,7 @@ use driver_mio::Config;
 use socket::stop::Shutdown;
 use tests::drivers::{Driver, Settings};
 use transport::{
-    Application, Connection, DatagramSocket, Listener, Machine, Notice, Served, Service,
+    Application, Connection, DatagramSocket, Listener, Machine, Notice, Resident, Served, Service,
 };
 
 struct Mio;
@@ -16,6 +16,7 @@ struct Mio;
 impl Driver for Mio {
     fn serve<L, V>(
         listeners: Vec<L>,
+        residents: Vec<Box<dyn Resident + Send + '_>>,
         service: V,
         settings: Settings,
         shutdown: &Shutdown,
@@ -33,7 +34,7 @@ impl Driver for Mio {
             grace: settings.grace,
             limits: settings.limits,
         };
-        driver_mio::serve(listeners, service, &config, shutdown, observe)
+        driver_mio::serve(listeners, residents, service, &config, shutdown, observe)
     }
 
     fn run<M, S, A>(

@@ -8,7 +8,7 @@ use transport::Limits;
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// How many connections may be open at once, each with a thread; who connects beyond waits in
-    /// the listeners' backlogs. Default: 1024.
+    /// the listeners' backlogs. Those on residents have the limits of their stacks. Default: 1024.
     pub max_connections: usize,
     /// How long running connections may take to come to their end once a graceful stop was asked
     /// for. Default: 10 s.

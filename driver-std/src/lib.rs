@@ -6,8 +6,10 @@
 //!
 //! - [`run`] does so for one connection, on the calling thread: a client's, or the one of a
 //!   packet socket that carries many peers.
+//! - [`run_until`] does so until something has happened, such as a handshake.
 //! - [`serve`] accepts from any number of listeners on the calling thread, and runs each
-//!   connection on a thread of its own.
+//!   connection on a thread of its own. A packet socket with its many connections
+//!   ([`transport::Resident`]) has one thread.
 //!
 //! This driver suits a client, a server of some hundreds of connections, and an
 //! [`Application`](transport::Application) that blocks, on files or on other work: it holds up
@@ -89,6 +91,7 @@
 //!     };
 //!     let served = serve(
 //!         vec![listener],
+//!         Vec::new(),
 //!         hello,
 //!         &Config::default(),
 //!         &shutdown,
@@ -106,7 +109,7 @@ mod serve;
 mod wake;
 
 pub use config::Config;
-pub use run::run;
+pub use run::{Until, run, run_until};
 pub use serve::serve;
 
 /// The only place where this crate reads the clock.

@@ -4,14 +4,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{Builder, Scope};
+use std::thread::{self, Builder, Scope};
 use std::time::Instant;
 
 use socket::stop::Shutdown;
 use socket::wait::{Entry, Interest, wait};
 use transport::{
-    Admission, Application, Connection, DatagramSocket, Gate, Listener, Machine, Notice, Served,
-    Service,
+    Admission, Application, Connection, DatagramSocket, Gate, Listener, Machine, Notice, Resident,
+    Served, Service, Tally,
 };
 
 use crate::clock;
@@ -22,11 +22,12 @@ use crate::wake::Wake;
 /// How many connections are accepted from one listener before the others have their turn.
 const ACCEPT_BUDGET: usize = 64;
 
-/// Serves who connects to `listeners` until `shutdown` asks for the end.
+/// Serves who connects to `listeners`, and on the packet sockets of `residents`, until `shutdown`
+/// asks for the end.
 ///
 /// Accepts on the calling thread; each connection runs on a thread of its own with what
-/// `service` made for it. A panic there ends that connection only. `observe` is called on the
-/// calling thread.
+/// `service` made for it, and each resident on one thread with all of its connections. A panic
+/// ends its own connection only. `observe` is called on the calling thread.
 ///
 /// At the limit on connections nothing is accepted until one has ended; where the system has no
 /// descriptors, memory or threads left, nothing is accepted for a while ([`Gate`] says how long).
@@ -38,10 +39,11 @@ const ACCEPT_BUDGET: usize = 64;
 ///
 /// # Errors
 ///
-/// When the system cannot wait, or has no descriptors left to begin with. Connections that run
+/// When the system cannot wait, or has no descriptors or threads left to begin with. Connections that run
 /// then come to their end before this returns.
-pub fn serve<L, V>(
+pub fn serve<'r, L, V>(
     mut listeners: Vec<L>,
+    residents: Vec<Box<dyn Resident + Send + 'r>>,
     mut service: V,
     config: &Config,
     shutdown: &Shutdown,
@@ -55,35 +57,51 @@ where
     V::Application: Send,
 {
     let ended = Ended::new()?;
+    let tallies: Vec<Tally> = residents.iter().map(|resident| resident.tally()).collect();
     let mut gate = Gate::new(config.max_connections);
-    let result = std::thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         let room = Room {
             scope,
             ended: &ended,
             config,
             shutdown,
+            tallies: &tallies,
         };
-        let result = accept_until_stopped(
-            &mut listeners,
-            &mut service,
-            &room,
-            &mut gate,
-            &mut *observe,
-        );
+        let result = residents
+            .into_iter()
+            .try_for_each(|resident| room.house(resident))
+            .and_then(|()| {
+                accept_until_stopped(
+                    &mut listeners,
+                    &mut service,
+                    &room,
+                    &mut gate,
+                    &mut *observe,
+                )
+            });
         drop(listeners);
+        if result.is_err() {
+            // Residents would go on for ever.
+            shutdown.graceful.stop();
+        }
         result?;
         wind_down(&room, &mut gate, &mut *observe)
     });
     ended.collect(&mut gate, observe);
-    let cut = ended.cut.load(Ordering::SeqCst);
-    // The threads keep the time themselves, and may all have been faster than this one.
-    if matches!(result, Ok(CutTold::No)) && cut > 0 {
-        observe(Notice::Cut { running: cut });
-    }
-    result.map(|_| Served {
+    let mut served = Served {
         accepted: gate.accepted(),
-        cut,
-    })
+        cut: ended.cut.load(Ordering::SeqCst),
+    };
+    for tally in &tallies {
+        served += tally.served();
+    }
+    // The threads keep the time themselves, and may all have been faster than this one.
+    if matches!(result, Ok(CutTold::No)) && served.cut > 0 {
+        observe(Notice::Cut {
+            running: served.cut,
+        });
+    }
+    result.map(|_| served)
 }
 
 fn accept_until_stopped<'scope, L, V>(
@@ -165,14 +183,16 @@ fn wind_down(
 ) -> io::Result<CutTold> {
     room.ended.collect(gate, observe);
     observe(Notice::Stopping {
-        running: gate.running(),
+        running: room.running(gate),
     });
     let cut_at: Instant = clock() + room.config.grace;
-    while gate.running() > 0 {
+    while gate.running() > 0 || room.ended.housed() > 0 {
         if room.shutdown.immediate.is_stopped() || cut_at <= clock() {
-            observe(Notice::Cut {
-                running: gate.running(),
-            });
+            let running = room.running(gate);
+            if running == 0 {
+                return Ok(CutTold::No);
+            }
+            observe(Notice::Cut { running });
             return Ok(CutTold::Yes);
         }
         let mut entries = room.entries();
@@ -191,6 +211,7 @@ struct Room<'scope, 'env> {
     ended: &'scope Ended,
     config: &'scope Config,
     shutdown: &'scope Shutdown,
+    tallies: &'scope [Tally],
 }
 
 impl<'scope> Room<'scope, '_> {
@@ -209,6 +230,33 @@ impl<'scope> Room<'scope, '_> {
         }
     }
 
+    /// How many connections are open, those of residents included.
+    fn running(&self, gate: &Gate) -> usize {
+        let tallies = self.tallies.iter().map(Tally::running);
+        gate.running() + tallies.sum::<usize>()
+    }
+
+    /// Gives a resident its thread.
+    fn house(&self, mut resident: Box<dyn Resident + Send + 'scope>) -> io::Result<()> {
+        let (ended, grace, shutdown) = (self.ended, self.config.grace, self.shutdown);
+        ended.housed.fetch_add(1, Ordering::SeqCst);
+        let spawned =
+            Builder::new()
+                .name("packets".to_owned())
+                .spawn_scoped(self.scope, move || {
+                    let run = AssertUnwindSafe(|| {
+                        drive(&mut *resident, grace, shutdown, |resident| {
+                            ended.tell_panics(resident.take_panics());
+                        })
+                    });
+                    ended.tell_moved_out(&catch_unwind(run));
+                });
+        if spawned.is_err() {
+            ended.housed.fetch_sub(1, Ordering::SeqCst);
+        }
+        spawned.map(drop)
+    }
+
     fn spawn<M, S, A>(&self, number: u64, connection: Connection<M, S, A>) -> io::Result<()>
     where
         M: Machine<Peer = ()> + Send + 'scope,
@@ -221,8 +269,8 @@ impl<'scope> Room<'scope, '_> {
             .stack_size(self.config.stack_size)
             .spawn_scoped(self.scope, move || {
                 // Nothing that the panic may have left half done is looked at again.
-                let run =
-                    AssertUnwindSafe(|| drive(connection, grace, shutdown).map(|(_, end)| end));
+                let mut connection = connection;
+                let run = AssertUnwindSafe(|| drive(&mut connection, grace, shutdown, |_| {}));
                 ended.tell(&catch_unwind(run));
             })
             .map(drop)
@@ -238,6 +286,8 @@ struct Ended {
     panicked: AtomicUsize,
     /// How many were cut in all.
     cut: AtomicUsize,
+    /// How many residents have not ended.
+    housed: AtomicUsize,
     wake: Wake,
 }
 
@@ -247,11 +297,29 @@ impl Ended {
             connections: AtomicUsize::new(0),
             panicked: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
+            housed: AtomicUsize::new(0),
             wake: Wake::new()?,
         })
     }
 
-    fn tell(&self, result: &std::thread::Result<io::Result<End>>) {
+    fn housed(&self) -> usize {
+        self.housed.load(Ordering::SeqCst)
+    }
+
+    fn tell_panics(&self, panics: usize) {
+        if panics > 0 {
+            self.panicked.fetch_add(panics, Ordering::SeqCst);
+            self.wake.wake();
+        }
+    }
+
+    fn tell_moved_out(&self, result: &thread::Result<io::Result<End>>) {
+        self.tell_panics(usize::from(result.is_err()));
+        self.housed.fetch_sub(1, Ordering::SeqCst);
+        self.wake.wake();
+    }
+
+    fn tell(&self, result: &thread::Result<io::Result<End>>) {
         match result {
             Err(_) => _ = self.panicked.fetch_add(1, Ordering::SeqCst),
             Ok(Ok(End::Cut)) => _ = self.cut.fetch_add(1, Ordering::SeqCst),

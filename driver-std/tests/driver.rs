@@ -8,7 +8,7 @@ use driver_std::Config;
 use socket::stop::Shutdown;
 use tests::drivers::{Driver, Settings};
 use transport::{
-    Application, Connection, DatagramSocket, Listener, Machine, Notice, Served, Service,
+    Application, Connection, DatagramSocket, Listener, Machine, Notice, Resident, Served, Service,
 };
 
 struct Std;
@@ -16,6 +16,7 @@ struct Std;
 impl Driver for Std {
     fn serve<L, V>(
         listeners: Vec<L>,
+        residents: Vec<Box<dyn Resident + Send + '_>>,
         service: V,
         settings: Settings,
         shutdown: &Shutdown,
@@ -34,7 +35,7 @@ impl Driver for Std {
             limits: settings.limits,
             ..Config::default()
         };
-        driver_std::serve(listeners, service, &config, shutdown, observe)
+        driver_std::serve(listeners, residents, service, &config, shutdown, observe)
     }
 
     fn run<M, S, A>(

@@ -13,7 +13,7 @@ use crate::{Protocol, sys};
 
 /// `SOCK_DCCP`, which not every system's headers have.
 const SOCK_DCCP: i32 = 6;
-const IPPROTO_DCCP: i32 = 33;
+pub(crate) const IPPROTO_DCCP: i32 = 33;
 pub(crate) const IPPROTO_SCTP: i32 = 132;
 const SCTP_SOCKOPT_BINDX_ADD: i32 = 100;
 

@@ -1,6 +1,9 @@
-//! The control messages that go with an SCTP message, encoded and decoded in safe code.
+//! The control messages that go with a message, encoded and decoded in safe code.
 
-use transport::{StreamId, Transmit};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroUsize;
+
+use transport::{Ecn, StreamId, Transmit};
 
 use crate::address::IPPROTO_SCTP;
 
@@ -78,6 +81,143 @@ impl ReceiveInfo {
             ppid: u32::from_be_bytes([p0, p1, p2, p3]),
             ordered: u16::from_ne_bytes([f0, f1]) & SCTP_UNORDERED == 0,
         }
+    }
+}
+
+const IPPROTO_IP: i32 = 0;
+const IPPROTO_UDP: i32 = 17;
+const IPPROTO_IPV6: i32 = 41;
+// As Linux numbers them; elsewhere none is found, and what they would tell is not known.
+const IP_TOS: i32 = 1;
+const IP_PKTINFO: i32 = 8;
+const IPV6_PKTINFO: i32 = 50;
+const IPV6_TCLASS: i32 = 67;
+const UDP_GRO: i32 = 104;
+
+/// Room for all control messages of a packet, with those that are asked for and not looked at.
+pub(crate) const PACKET_CONTROL: usize = 256;
+
+/// What the control messages of a packet say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PacketInfo {
+    /// Where the packet was sent to.
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) ecn: Ecn,
+    /// The size of each datagram of a train; `None` for a single one.
+    pub(crate) segment_size: Option<NonZeroUsize>,
+}
+
+impl PacketInfo {
+    pub(crate) fn find(mut control: &[u8]) -> Self {
+        let mut info = Self {
+            local: None,
+            ecn: Ecn::NotEct,
+            segment_size: None,
+        };
+        while let Some((level, kind, data, rest)) = next_control(control) {
+            match (level, kind) {
+                (IPPROTO_IP, IP_TOS) => {
+                    info.ecn = data.first().map_or(Ecn::NotEct, |tos| ecn_of(*tos));
+                }
+                (IPPROTO_IPV6, IPV6_TCLASS) => {
+                    let class = data.first_chunk().map(|class| i32::from_ne_bytes(*class));
+                    let class = class.and_then(|class| u8::try_from(class).ok());
+                    info.ecn = class.map_or(Ecn::NotEct, ecn_of);
+                }
+                // `struct in_pktinfo`: the interface, the local address, the destination in the
+                // header.
+                (IPPROTO_IP, IP_PKTINFO) => {
+                    let address = data.get(8..).and_then(|data| data.first_chunk::<4>());
+                    info.local = address.map(|address| Ipv4Addr::from(*address).into());
+                }
+                // `struct in6_pktinfo`: the address, the interface.
+                (IPPROTO_IPV6, IPV6_PKTINFO) => {
+                    let address = data.first_chunk::<16>();
+                    info.local = address.map(|address| Ipv6Addr::from(*address).to_canonical());
+                }
+                (IPPROTO_UDP, UDP_GRO) => {
+                    let size = data.first_chunk().map(|size| i32::from_ne_bytes(*size));
+                    let size = size.and_then(|size| usize::try_from(size).ok());
+                    info.segment_size = size.and_then(NonZeroUsize::new);
+                }
+                _ => {}
+            }
+            control = rest;
+        }
+        info
+    }
+}
+
+/// The most bytes of [`PacketControl`]: two messages.
+const MAX_PACKET_CONTROL: usize = 64;
+
+/// Control messages to send a packet with.
+pub(crate) struct PacketControl {
+    bytes: [u8; MAX_PACKET_CONTROL],
+    len: usize,
+}
+
+impl PacketControl {
+    /// Sets the ECN field, and the source address if one is given.
+    pub(crate) fn new(ipv6: bool, ecn: Ecn, source: Option<IpAddr>) -> Self {
+        let mut control = Self {
+            bytes: [0; MAX_PACKET_CONTROL],
+            len: 0,
+        };
+        let class = i32::from(class_of(ecn)).to_ne_bytes();
+        if ipv6 {
+            control.push(IPPROTO_IPV6, IPV6_TCLASS, &class);
+        } else {
+            control.push(IPPROTO_IP, IP_TOS, &class);
+        }
+        match source {
+            // The interface, which is any; the source address; the destination, not looked at.
+            Some(IpAddr::V4(source)) => {
+                let mut info = [0; 12];
+                info[4..8].copy_from_slice(&source.octets());
+                control.push(IPPROTO_IP, IP_PKTINFO, &info);
+            }
+            Some(IpAddr::V6(source)) => {
+                let mut info = [0; 20];
+                info[..16].copy_from_slice(&source.octets());
+                control.push(IPPROTO_IPV6, IPV6_PKTINFO, &info);
+            }
+            None => {}
+        }
+        control
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
+        let len = HEADER + data.len();
+        let mut rest = &mut self.bytes[self.len..];
+        put(&mut rest, &len.to_ne_bytes());
+        put(&mut rest, &level.to_ne_bytes());
+        put(&mut rest, &kind.to_ne_bytes());
+        put(&mut rest, data);
+        self.len += len.next_multiple_of(ALIGNMENT);
+    }
+}
+
+const fn class_of(ecn: Ecn) -> u8 {
+    match ecn {
+        Ecn::NotEct => 0,
+        Ecn::Ect1 => 1,
+        Ecn::Ect0 => 2,
+        Ecn::Ce => 3,
+    }
+}
+
+/// The ECN field of a type of service or a traffic class (RFC 3168 §5).
+pub(crate) const fn ecn_of(class: u8) -> Ecn {
+    match class & 3 {
+        0 => Ecn::NotEct,
+        1 => Ecn::Ect1,
+        2 => Ecn::Ect0,
+        _ => Ecn::Ce,
     }
 }
 
@@ -162,5 +302,37 @@ mod tests {
         assert_eq!(data[2..4], SCTP_SACK_IMMEDIATELY.to_ne_bytes());
         assert_eq!(data[4..8], [0, 0, 0, 63]);
         assert_eq!(data[8..], [0; 8]);
+    }
+
+    #[test]
+    fn what_is_sent_with_a_packet_is_read_back() {
+        for (ipv6, source) in [
+            (false, None),
+            (false, Some("192.0.2.1")),
+            (true, Some("2001:db8::1")),
+        ] {
+            let source: Option<IpAddr> = source.map(|source| source.parse().unwrap());
+            for ecn in [Ecn::NotEct, Ecn::Ect1, Ecn::Ect0, Ecn::Ce] {
+                let control = PacketControl::new(ipv6, ecn, source);
+                let mut bytes = control.bytes().to_vec();
+                if source.is_some_and(|source| source.is_ipv4()) {
+                    // What is the source on the way out is the second of three fields; on the way
+                    // in the destination is the third.
+                    let at = bytes.len() - 8;
+                    bytes.copy_within(at - 4..at, at);
+                }
+                let info = PacketInfo::find(&bytes);
+                assert_eq!((info.ecn, info.local), (ecn, source));
+                assert_eq!(info.segment_size, None);
+            }
+        }
+    }
+
+    #[test]
+    fn no_cut_control_message_is_read() {
+        let whole = PacketControl::new(true, Ecn::Ce, Some("2001:db8::1".parse().unwrap()));
+        for cut in 0..whole.len {
+            let _ = PacketInfo::find(&whole.bytes[..cut]);
+        }
     }
 }

@@ -20,7 +20,6 @@ const DCCP_SOCKOPT_SERVICE: i32 = 2;
 const DCCP_SOCKOPT_GET_CUR_MPS: i32 = 5;
 const DCCP_SOCKOPT_CCID: i32 = 13;
 const DCCP_SOCKOPT_QPOLICY_TXQLEN: i32 = 17;
-const SO_RCVBUFFORCE: i32 = 33;
 const SO_MEMINFO: i32 = 55;
 
 // Error numbers that only Linux has.
@@ -130,16 +129,11 @@ impl DccpConfig {
                 .set_send_buffer_size(size)
                 .map_err(SocketError::option("SO_SNDBUF"))?;
         }
-        receive_buffer.map_or(Ok(()), |size| set_receive_buffer(socket, size))
+        let Some(size) = receive_buffer else {
+            return Ok(());
+        };
+        sys::set_receive_buffer(socket.as_fd(), size).map_err(SocketError::option("SO_RCVBUF"))
     }
-}
-
-fn set_receive_buffer(socket: &Socket, size: usize) -> Result<(), SocketError> {
-    let size = i32::try_from(size).unwrap_or(i32::MAX / 2).to_ne_bytes();
-    let fd = socket.as_fd();
-    sys::set_option(fd, libc::SOL_SOCKET, SO_RCVBUFFORCE, &size)
-        .or_else(|_| sys::set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &size))
-        .map_err(SocketError::option("SO_RCVBUF"))
 }
 
 fn says_no_ccid(error: &io::Error) -> bool {

@@ -94,6 +94,11 @@ pub enum SocketError {
     /// The list of DCCP service codes is empty, has more than 32 entries, or holds 4294967295,
     /// which RFC 4340 §8.1.2 reserves.
     ServiceCodes,
+    /// This process may not use raw IP (`EPERM`): it needs `CAP_NET_RAW`.
+    RawForbidden,
+    /// The kernel has the protocol itself: beside a raw IP socket it would answer the same packets
+    /// with resets.
+    KernelAnswersToo(Protocol),
     /// The kernel refused a socket option.
     Option {
         /// The option's name in C.
@@ -129,6 +134,15 @@ impl fmt::Display for SocketError {
             ),
             Self::ServiceCodes => f.write_str(
                 "a DCCP socket needs 1 to 32 service codes, none of them the reserved 4294967295",
+            ),
+            Self::RawForbidden => f.write_str(
+                "raw IP needs the right CAP_NET_RAW: run as root, or give it to the program with \
+                 `setcap cap_net_raw+ep`",
+            ),
+            Self::KernelAnswersToo(protocol) => write!(
+                f,
+                "this kernel has {protocol} itself and would answer the packets of a raw IP socket \
+                 with resets"
             ),
             Self::Option { name, error } => write!(f, "the kernel refused {name}: {error}"),
         }

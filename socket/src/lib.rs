@@ -1,4 +1,5 @@
-//! Kernel SCTP and DCCP sockets, and the waiting on them: the only unsafe code of the workspace.
+//! Kernel SCTP and DCCP sockets, UDP and raw IP sockets, and the waiting on them: the only unsafe
+//! code of the workspace.
 //!
 //! A one-to-one style SCTP association and a DCCP connection are both sockets with one peer that
 //! carry messages. [`SctpSocket`] and [`DccpSocket`] make them [`transport::DatagramSocket`]s,
@@ -6,6 +7,9 @@
 //! of them this kernel has. What the kernel does and the traits do not expect is settled here: an
 //! end that is told only once, a `poll` that always says "writable", a close that throws away what
 //! is queued.
+//!
+//! [`UdpSocket`] and [`RawSocket`] have many peers and carry the packets of a stack in user space:
+//! a [`transport::Path`] names both ends of a packet's way.
 //!
 //! It is not a stack: without the kernel's protocol there is [`NotAvailable`], with a text that
 //! says what to do. It is no driver either: every socket here is non-blocking, and only the two
@@ -75,9 +79,11 @@ mod dccp;
 mod ending;
 mod error;
 mod probe;
+mod raw;
 mod sctp;
 pub mod stop;
 mod sys;
+mod udp;
 pub mod wait;
 
 use std::fmt;
@@ -85,7 +91,9 @@ use std::fmt;
 pub use dccp::{DccpConfig, DccpListener, DccpSocket};
 pub use error::{BindError, ConnectError, NotAvailable, SocketError, Unavailable};
 pub use probe::{Probe, Support, probe};
+pub use raw::RawSocket;
 pub use sctp::{SctpConfig, SctpListener, SctpSocket};
+pub use udp::{PacketConfig, UdpSocket, source_address};
 
 /// The protocols that this crate makes sockets of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use bytes::BytesMut;
+use socket2::{SockAddr, SockAddrStorage};
 
 /// What [`recv_message`] got.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,33 @@ pub(crate) fn recv_message(
     limit: usize,
     control: &mut [u8],
 ) -> io::Result<Message> {
+    receive(fd, into, limit, control, None)
+}
+
+/// [`recv_message`] that tells who sent the message, too.
+pub(crate) fn recv_message_from(
+    fd: BorrowedFd<'_>,
+    into: &mut BytesMut,
+    limit: usize,
+    control: &mut [u8],
+) -> io::Result<(Message, SockAddr)> {
+    let mut name = SockAddrStorage::zeroed();
+    let capacity = name.size_of();
+    let mut len = capacity;
+    let message = receive(fd, into, limit, control, Some((&mut name, &mut len)))?;
+    // SAFETY: the kernel wrote an address of `len` bytes, and what it did not write is zero, which
+    // is a value for every field.
+    let name = unsafe { SockAddr::new(name, len.min(capacity)) };
+    Ok((message, name))
+}
+
+fn receive(
+    fd: BorrowedFd<'_>,
+    into: &mut BytesMut,
+    limit: usize,
+    control: &mut [u8],
+    name: Option<(&mut SockAddrStorage, &mut libc::socklen_t)>,
+) -> io::Result<Message> {
     let spare = into.spare_capacity_mut();
     let mut part = libc::iovec {
         iov_base: spare.as_mut_ptr().cast(),
@@ -50,14 +78,22 @@ pub(crate) fn recv_message(
         header.msg_control = control.as_mut_ptr().cast();
         header.msg_controllen = control.len() as _;
     }
-    // SAFETY: `header` points to one part and one control buffer, both valid for writes of the
-    // lengths it gives and borrowed for the whole call.
+    let mut name = name;
+    if let Some((storage, len)) = &mut name {
+        header.msg_name = std::ptr::from_mut(&mut **storage).cast();
+        header.msg_namelen = **len;
+    }
+    // SAFETY: `header` points to one part, one control buffer and one place for an address, or
+    // none, all valid for writes of the lengths it gives and borrowed for the whole call.
     let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
     let len = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     let len = len.min(part.iov_len);
     // SAFETY: the kernel wrote the first `len` bytes of the spare room, and `len` is not more than
     // that room.
     unsafe { into.set_len(into.len() + len) };
+    if let Some((_, len)) = name {
+        *len = header.msg_namelen;
+    }
     #[allow(
         clippy::unnecessary_cast,
         reason = "its type is not the same in every C library"
@@ -82,6 +118,30 @@ pub(crate) fn set_option(
     let result =
         unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), len) };
     checked(result).map(drop)
+}
+
+/// `SO_RCVBUFFORCE` and `SO_SNDBUFFORCE` of Linux, which not every header has.
+const SO_RCVBUFFORCE: c_int = 33;
+const SO_SNDBUFFORCE: c_int = 32;
+
+/// Sets the size in bytes of the receive buffer: beyond the system's limit if this process may.
+pub(crate) fn set_receive_buffer(fd: BorrowedFd<'_>, size: usize) -> io::Result<()> {
+    set_buffer(fd, SO_RCVBUFFORCE, libc::SO_RCVBUF, size)
+}
+
+/// Sets the size in bytes of the send buffer, likewise.
+pub(crate) fn set_send_buffer(fd: BorrowedFd<'_>, size: usize) -> io::Result<()> {
+    set_buffer(fd, SO_SNDBUFFORCE, libc::SO_SNDBUF, size)
+}
+
+fn set_buffer(fd: BorrowedFd<'_>, force: c_int, ask: c_int, size: usize) -> io::Result<()> {
+    let size = i32::try_from(size).unwrap_or(i32::MAX / 2).to_ne_bytes();
+    let forced = if cfg!(target_os = "linux") {
+        set_option(fd, libc::SOL_SOCKET, force, &size)
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    };
+    forced.or_else(|_| set_option(fd, libc::SOL_SOCKET, ask, &size))
 }
 
 /// `getsockopt(2)` into `value`, of which it fills the returned number of bytes.

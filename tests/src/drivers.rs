@@ -23,11 +23,18 @@ use bytes::{Bytes, BytesMut};
 use socket::stop::Shutdown;
 use transport::{
     Application, CloseReason, Connection, Datagram, DatagramSocket, Disposition, Finish, Limits,
-    Listener, Machine, Notice, Received, SendError, Served, Service, Transmit,
+    Listener, Machine, Notice, Received, Resident, SendError, Served, Service, Transmit,
 };
 
+use crate::residents::house;
 use crate::seqpacket::{Address, Client, EMFILE, SeqListener, SeqSocket};
 use crate::supply::{Event, Notes, PANIC, Sink, Source};
+
+pub use crate::residents::{
+    a_packet_socket_lets_a_running_answer_end, a_panic_ends_its_own_connection_on_a_packet_socket,
+    many_connections_on_one_packet_socket, packet_sockets_are_served_beside_listeners,
+    the_grace_cuts_what_does_not_end_on_a_packet_socket,
+};
 
 /// What the tests call.
 pub trait Driver {
@@ -38,6 +45,7 @@ pub trait Driver {
     /// Those of the driver.
     fn serve<L, V>(
         listeners: Vec<L>,
+        residents: Vec<Box<dyn Resident + Send + '_>>,
         service: V,
         settings: Settings,
         shutdown: &Shutdown,
@@ -115,6 +123,11 @@ macro_rules! driver_tests {
             a_client_is_cancelled
             a_client_learns_of_the_end
             one_socket_with_many_peers_runs_until_it_is_stopped
+            packet_sockets_are_served_beside_listeners
+            many_connections_on_one_packet_socket
+            a_packet_socket_lets_a_running_answer_end
+            the_grace_cuts_what_does_not_end_on_a_packet_socket
+            a_panic_ends_its_own_connection_on_a_packet_socket
         );
     };
     ($driver:ty: $($name:ident)*) => {
@@ -128,10 +141,10 @@ macro_rules! driver_tests {
 }
 
 /// So long that a test that waits for it has failed.
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// `limits` under which nothing is given up.
-fn patient() -> Limits {
+pub(crate) fn patient() -> Limits {
     Limits {
         stall: LONG,
         min_rate: 0,
@@ -146,7 +159,7 @@ fn clock() -> Instant {
 
 /// What a server told its operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+pub(crate) enum Told {
     AcceptFailed,
     OutOfResources,
     LimitReached(usize),
@@ -171,15 +184,15 @@ impl From<Notice<'_>> for Told {
 }
 
 /// A server on a thread of its own.
-struct Server {
-    shutdown: Shutdown,
-    events: Receiver<Event>,
+pub(crate) struct Server {
+    pub(crate) shutdown: Shutdown,
+    pub(crate) events: Receiver<Event>,
     told: Receiver<Told>,
     thread: JoinHandle<io::Result<Served>>,
 }
 
 impl Server {
-    fn start<D, L>(listeners: Vec<L>, settings: Settings) -> Self
+    pub(crate) fn start<D, L>(listeners: Vec<L>, settings: Settings) -> Self
     where
         D: Driver,
         L: Listener + AsFd + Send + 'static,
@@ -189,6 +202,21 @@ impl Server {
     }
 
     fn start_with_idle<D, L>(listeners: Vec<L>, settings: Settings, idle: Duration) -> Self
+    where
+        D: Driver,
+        L: Listener + AsFd + Send + 'static,
+        L::Socket: AsFd + Send,
+    {
+        Self::start_with_sockets::<D, L>(listeners, Vec::new(), settings, idle)
+    }
+
+    /// Serves on `sockets` too, with a stack on each.
+    pub(crate) fn start_with_sockets<D, L>(
+        listeners: Vec<L>,
+        sockets: Vec<socket::UdpSocket>,
+        settings: Settings,
+        idle: Duration,
+    ) -> Self
     where
         D: Driver,
         L: Listener + AsFd + Send + 'static,
@@ -204,9 +232,20 @@ impl Server {
                 let events = Vec::new();
                 (Source::new(now, idle), Notes { events, reader })
             };
-            D::serve(listeners, service, settings, &stop, &mut |notice| {
-                _ = send_told.send(notice.into());
-            })
+            let residents = sockets
+                .into_iter()
+                .map(|socket| house(socket, service.clone(), settings.limits))
+                .collect();
+            D::serve(
+                listeners,
+                residents,
+                service,
+                settings,
+                &stop,
+                &mut |notice| {
+                    _ = send_told.send(notice.into());
+                },
+            )
         });
         Self {
             shutdown,
@@ -217,35 +256,35 @@ impl Server {
     }
 
     /// Waits for `event` on any connection.
-    fn expect(&self, event: Event) {
+    pub(crate) fn expect(&self, event: Event) {
         while self.events.recv_timeout(LONG).unwrap() != event {}
     }
 
     /// Waits for this notice.
-    fn expect_told(&self, told: Told) {
+    pub(crate) fn expect_told(&self, told: Told) {
         while self.told.recv_timeout(LONG).unwrap() != told {}
     }
 
     /// Waits for the end.
-    fn join(self) -> Served {
+    pub(crate) fn join(self) -> Served {
         self.thread.join().unwrap().unwrap()
     }
 
     /// Stops it, and waits until no connection runs any more.
-    fn stop(self) -> Served {
+    pub(crate) fn stop(self) -> Served {
         self.shutdown.request();
         self.join()
     }
 }
 
-fn listen() -> (SeqListener, Address) {
+pub(crate) fn listen() -> (SeqListener, Address) {
     let listener = SeqListener::bind().unwrap();
     let address = listener.address().unwrap();
     (listener, address)
 }
 
 /// A client that asks for all of `wishes` with the driver's `run`, and what it noted.
-fn get<D: Driver>(address: &Address, wishes: &[u64]) -> Vec<Event> {
+pub(crate) fn get<D: Driver>(address: &Address, wishes: &[u64]) -> Vec<Event> {
     let socket = SeqSocket::connect(address).unwrap();
     let machine = Sink::new(wishes.iter().copied());
     let connection = Connection::new(machine, socket, Notes::default(), patient());
@@ -253,12 +292,12 @@ fn get<D: Driver>(address: &Address, wishes: &[u64]) -> Vec<Event> {
     D::run(connection, LONG, &shutdown).unwrap().events
 }
 
-fn got(wishes: &[u64]) -> Vec<Event> {
+pub(crate) fn got(wishes: &[u64]) -> Vec<Event> {
     wishes.iter().copied().map(Event::Got).collect()
 }
 
 /// Asks and takes the whole answer.
-fn exchange(client: &mut Client, bytes: u64) {
+pub(crate) fn exchange(client: &mut Client, bytes: u64) {
     client.ask(bytes).unwrap();
     assert_eq!(client.read_answer(0, bytes).unwrap(), bytes);
 }

@@ -6,6 +6,7 @@ pub mod drivers;
 pub mod fuzzing;
 pub mod link;
 pub mod pair;
+pub(crate) mod residents;
 pub mod seqpacket;
 pub mod supply;
 pub mod transcript;

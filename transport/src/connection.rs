@@ -5,7 +5,8 @@ use std::time::Instant;
 use bytes::BytesMut;
 use proto::machine::{CloseReason, Machine};
 
-use crate::pump::{Flow, Limits, Pump};
+use crate::pace::Limits;
+use crate::pump::{Flow, Pump};
 use crate::socket::DatagramSocket;
 
 /// What decides, where a machine only tells: it answers the machine's events.
@@ -14,6 +15,24 @@ pub trait Application<M: Machine> {
     /// called again without an event, for work it does in small steps; a time not later than
     /// `now` means at once.
     fn run(&mut self, now: Instant, machine: &mut M) -> Option<Instant>;
+}
+
+/// An application that decides nothing: events are thrown away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Discard;
+
+impl<M: Machine> Application<M> for Discard {
+    fn run(&mut self, _now: Instant, machine: &mut M) -> Option<Instant> {
+        while machine.poll_event().is_some() {}
+        None
+    }
+}
+
+/// One that is somebody else's.
+impl<M: Machine, A: Application<M>> Application<M> for &mut A {
+    fn run(&mut self, now: Instant, machine: &mut M) -> Option<Instant> {
+        (**self).run(now, machine)
+    }
 }
 
 /// Buffers that all connections of one thread share.
@@ -41,8 +60,8 @@ pub enum Turn {
     Done,
 }
 
-/// The most datagrams moved in each direction in one turn, so that one busy connection does not
-/// keep the others of its thread waiting.
+/// The most datagrams moved in each direction in one turn, a train counting as one, so that one
+/// busy connection does not keep the others of its thread waiting.
 const BUDGET: usize = 64;
 
 /// A machine, its socket and its application.
@@ -69,6 +88,16 @@ where
             readable: true,
             wake: None,
         }
+    }
+
+    /// The machine.
+    pub const fn machine(&self) -> &M {
+        self.pump.machine()
+    }
+
+    /// The machine, to give it commands; what comes of them is done in the next [`Self::turn`].
+    pub const fn machine_mut(&mut self) -> &mut M {
+        self.pump.machine_mut()
     }
 
     /// The socket, for the driver to wait on.

@@ -1,49 +1,60 @@
-//! A user-space stack with a machine on each of its connections, as one machine.
+//! A user-space stack with a machine and an application on each of its connections, as one
+//! machine.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use proto::machine::{CloseReason, Datagram, Disposition, Machine, Transmit};
 
-use crate::stack::{ConnectRefused, Stack, StackEvent, StackSendError};
+use crate::connection::Application;
+use crate::deadlines::{Deadline, Deadlines};
+use crate::pace::{Limits, Pace};
+use crate::path::Path;
+use crate::service::Service;
+use crate::stack::{NoRoom, Refusal, Stack, StackEvent, StackSendError};
+use crate::tally::Tally;
 
-/// Makes the machine of a connection that a peer began.
-pub trait Accept {
-    /// Speaks on one connection.
-    type Machine: Machine<Peer = ()>;
-
-    /// The machine for `remote`; `None` refuses the connection.
-    fn accept(&mut self, now: Instant, remote: SocketAddr) -> Option<Self::Machine>;
-}
-
-/// A stack and the machines on its connections. A session is a connection and a session of its
-/// machine: over SCTP an association and a stream.
+/// A stack, and what runs on its connections: for each that a peer begins, what a [`Service`]
+/// makes, as over the kernel's sockets.
 ///
-/// Only the connections that an input touched are looked at, never all of them. Where the stack
-/// takes no more for a connection, one message is held back and nothing else is polled from its
-/// machine.
-pub struct Host<S: Stack, A: Accept> {
+/// Only the connections that an input touched are looked at, never all of them, and each once,
+/// however many messages came for it. Messages go straight from a machine to the packets that
+/// carry them; where the stack takes no more for a connection, nothing is polled from its
+/// machine. A panic in a connection's code ends that connection only.
+pub struct Host<S: Stack, V: Service> {
     stack: S,
-    accept: A,
-    connections: BTreeMap<S::Id, Held<A::Machine>>,
-    /// When each machine wants to be woken.
-    timers: BTreeSet<(Instant, S::Id)>,
-    /// Connections whose machine may have events.
-    eventful: VecDeque<S::Id>,
-    /// Whether new connections are taken.
-    serving: bool,
-    scratch: Vec<u8>,
+    /// Makes what runs on connections that peers begin; `None` takes none.
+    service: Option<V>,
+    connections: BTreeMap<S::Id, Box<HeldBy<V>>>,
+    /// When each connection wants to be looked at.
+    deadlines: Deadlines<S::Id>,
+    /// Connections to be looked at, each once.
+    touched: VecDeque<S::Id>,
+    /// Whether the stack had nothing to send when it was last asked.
+    silent: bool,
+    limits: Limits,
+    refused: Option<Refusal>,
+    panics: usize,
+    tally: Tally,
 }
 
-struct Held<M> {
-    machine: M,
-    /// A message that the stack would not take yet.
-    message: Option<(Transmit<()>, Vec<u8>)>,
-    timer: Option<Instant>,
-    /// Whether `eventful` names the connection.
-    queued: bool,
+/// A host that takes no connections and makes its own.
+pub type ClientHost<S, M, A> = Host<S, fn(Instant, SocketAddr) -> (M, A)>;
+
+type HeldBy<V> = Held<<V as Service>::Machine, <V as Service>::Application>;
+
+/// A connection.
+struct Held<M, A> {
+    /// What runs on it; `None` while it is not made, or until [`Host::begin`].
+    session: Option<(M, A)>,
+    deadline: Deadline,
+    pace: Pace,
+    /// Whether [`Host::touched`] names it.
+    touched: bool,
     phase: Phase,
 }
 
@@ -51,13 +62,24 @@ struct Held<M> {
 enum Phase {
     Connecting,
     Open,
-    /// The stack was told to end it.
-    Ending,
-    /// The stack has forgotten it; the machine may still have events.
+    /// The stack was told to end it, and has time for that until then.
+    Ending(Instant),
+    /// The stack has forgotten it; the application may still have events to take.
     Gone,
 }
 
-impl<S: Stack + fmt::Debug, A: Accept> fmt::Debug for Host<S, A> {
+/// How far a connection that was begun here has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The peer has not answered yet.
+    Pending,
+    /// It is established.
+    Connected,
+    /// It did not come about.
+    Refused(Refusal),
+}
+
+impl<S: Stack + fmt::Debug, V: Service> fmt::Debug for Host<S, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
             .field("stack", &self.stack)
@@ -66,45 +88,71 @@ impl<S: Stack + fmt::Debug, A: Accept> fmt::Debug for Host<S, A> {
     }
 }
 
-impl<S: Stack, A: Accept> Host<S, A> {
-    /// A host that takes connections.
-    pub const fn server(stack: S, accept: A) -> Self {
-        Self::new(stack, accept, true)
+impl<S: Stack, V: Service> Host<S, V> {
+    /// A host that takes connections and runs on them what `service` makes.
+    pub fn server(stack: S, service: V, limits: Limits) -> Self {
+        Self::new(stack, Some(service), limits)
     }
 
     /// A host that takes none, and is done when those it made have ended.
-    pub const fn client(stack: S, accept: A) -> Self {
-        Self::new(stack, accept, false)
+    pub fn client(stack: S, limits: Limits) -> Self {
+        Self::new(stack, None, limits)
     }
 
-    const fn new(stack: S, accept: A, serving: bool) -> Self {
+    fn new(stack: S, service: Option<V>, limits: Limits) -> Self {
         Self {
             stack,
-            accept,
+            service,
             connections: BTreeMap::new(),
-            timers: BTreeSet::new(),
-            eventful: VecDeque::new(),
-            serving,
-            scratch: Vec::new(),
+            deadlines: Deadlines::new(),
+            touched: VecDeque::new(),
+            silent: false,
+            limits,
+            refused: None,
+            panics: 0,
+            tally: Tally::default(),
         }
     }
 
-    /// Connects to `remote` and runs `machine` there.
+    /// Begins a connection to `remote`, an address and a port of the stack's protocol.
     ///
     /// # Errors
     ///
     /// When the stack has no room for another connection.
-    pub fn connect(
-        &mut self,
-        now: Instant,
-        remote: SocketAddr,
-        machine: A::Machine,
-    ) -> Result<S::Id, ConnectRefused> {
+    pub fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<S::Id, NoRoom> {
         let id = self.stack.connect(now, remote)?;
-        self.connections
-            .insert(id, Held::new(machine, Phase::Connecting));
+        self.refused = None;
+        self.insert(id, Held::new(None, Phase::Connecting));
         self.drain_stack(now);
         Ok(id)
+    }
+
+    /// How far the connection `id` has come that [`Self::connect`] began.
+    pub fn progress(&self, id: S::Id) -> Progress {
+        match (self.connections.get(&id), self.refused) {
+            (Some(held), _) if held.phase == Phase::Connecting => Progress::Pending,
+            (Some(_), _) => Progress::Connected,
+            (None, refused) => Progress::Refused(refused.unwrap_or(Refusal::Aborted)),
+        }
+    }
+
+    /// Runs `machine` and `application` on the connection `id` that [`Self::connect`] began and
+    /// that has none. Nothing is sent before it is [`Progress::Connected`]; if it has ended
+    /// already, the machine is told.
+    pub fn begin(
+        &mut self,
+        now: Instant,
+        id: S::Id,
+        mut machine: V::Machine,
+        mut application: V::Application,
+    ) {
+        let Some(held) = self.connections.get_mut(&id) else {
+            machine.handle_closed(now, CloseReason::Aborted);
+            application.run(now, &mut machine);
+            return;
+        };
+        held.session = Some((machine, application));
+        self.touch(id);
     }
 
     /// The stack, for its statistics.
@@ -112,132 +160,276 @@ impl<S: Stack, A: Accept> Host<S, A> {
         &self.stack
     }
 
+    /// The counts of connections, which go on as they change.
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
+    }
+
+    /// How many connections were lost to a panic since this was asked last.
+    pub const fn take_panics(&mut self) -> usize {
+        std::mem::replace(&mut self.panics, 0)
+    }
+
+    fn insert(&mut self, id: S::Id, held: HeldBy<V>) {
+        self.connections.insert(id, Box::new(held));
+        self.tally.set_running(self.connections.len());
+    }
+
+    fn remove(&mut self, id: S::Id) {
+        if let Some(mut held) = self.connections.remove(&id) {
+            self.deadlines.remove(id, &mut held.deadline);
+            self.tally.set_running(self.connections.len());
+        }
+    }
+
+    fn touch(&mut self, id: S::Id) {
+        if let Some(held) = self.connections.get_mut(&id)
+            && !std::mem::replace(&mut held.touched, true)
+        {
+            self.touched.push_back(id);
+        }
+    }
+
+    /// Hands what happened in the stack to the machines.
     fn drain_stack(&mut self, now: Instant) {
+        self.silent = false;
         while let Some((id, event)) = self.stack.poll_event() {
             self.on_stack_event(now, id, event);
-            self.settle(now, id);
         }
     }
 
     fn on_stack_event(&mut self, now: Instant, id: S::Id, event: StackEvent) {
-        if let StackEvent::Connected { remote } = event {
-            if let Some(held) = self.connections.get_mut(&id) {
-                held.phase = Phase::Open;
-                return;
-            }
-            let machine = self
-                .serving
-                .then(|| self.accept.accept(now, remote))
-                .flatten();
-            match machine {
-                Some(machine) => {
-                    self.connections.insert(id, Held::new(machine, Phase::Open));
-                }
-                None => self.stack.abort(now, id),
-            }
-            return;
-        }
         let Some(held) = self.connections.get_mut(&id) else {
+            if let StackEvent::Connected { remote } = event {
+                self.on_accepted(now, id, remote);
+            }
             return;
         };
-        match event {
-            StackEvent::Connected { .. } | StackEvent::Writable => {}
-            StackEvent::Message(datagram) => {
-                if held.phase == Phase::Open {
-                    held.machine.handle_datagram(now, datagram);
-                }
+        if !std::mem::replace(&mut held.touched, true) {
+            self.touched.push_back(id);
+        }
+        let machine = held.session.as_mut().map(|(machine, _)| machine);
+        match (event, machine) {
+            (StackEvent::Connected { .. }, _) => held.phase = Phase::Open,
+            (StackEvent::Message(datagram), Some(machine)) if held.phase == Phase::Open => {
+                machine.handle_datagram(now, datagram);
             }
-            StackEvent::Closed(why) => {
-                held.phase = Phase::Gone;
-                held.message = None;
-                held.machine.handle_closed(now, why);
+            (StackEvent::Missing(messages), Some(machine)) if held.phase == Phase::Open => {
+                machine.handle_missing(now, messages);
+            }
+            (StackEvent::Message(_) | StackEvent::Missing(_) | StackEvent::Writable, _) => {}
+            (StackEvent::Refused(refusal), _) => {
+                self.refused = Some(refusal);
+                self.remove(id);
+            }
+            (StackEvent::Closed(why), machine) => {
+                if held.phase == Phase::Connecting {
+                    self.refused = Some(refusal(why));
+                }
+                let known = std::mem::replace(&mut held.phase, Phase::Gone) == Phase::Gone;
+                if let Some(machine) = machine.filter(|_| !known) {
+                    machine.handle_closed(now, why);
+                }
             }
         }
     }
 
-    /// Sends what the machine of `id` has, ends the connection if it is done, and sets its timer.
+    fn on_accepted(&mut self, now: Instant, id: S::Id, remote: SocketAddr) {
+        match &mut self.service {
+            Some(service) => {
+                let session = service.accept(now, remote);
+                self.tally.on_accepted();
+                self.insert(id, Held::new(Some(session), Phase::Open));
+                self.touch(id);
+            }
+            None => self.stack.abort(now, id),
+        }
+    }
+
+    /// Lets the application of `id` work, sends what its machine has, ends the connection if it is
+    /// done, and sets its deadline.
     fn settle(&mut self, now: Instant, id: S::Id) {
         let Some(held) = self.connections.get_mut(&id) else {
             return;
         };
-        while held.phase == Phase::Open {
-            let (how, message) = match held.message.take() {
-                Some(message) => message,
-                None => {
-                    self.scratch.clear();
-                    let limit = self.stack.max_message(id);
-                    match held.machine.poll_transmit(now, limit, &mut self.scratch) {
-                        Some(how) => (how, std::mem::take(&mut self.scratch)),
-                        None => break,
-                    }
-                }
-            };
-            match self.stack.send(now, id, &how, &message) {
-                Ok(()) => self.scratch = message,
-                Err(StackSendError::Full) => {
-                    held.message = Some((how, message));
-                    break;
-                }
-                Err(StackSendError::TooBig) => {
-                    let limit = self.stack.max_message(id);
-                    held.machine.handle_rejected(now, limit);
-                }
-                Err(StackSendError::Closed) => {
-                    held.machine.handle_closed(now, CloseReason::Aborted);
-                }
-            }
-        }
-        if held.phase == Phase::Open && held.message.is_none() {
-            match held.machine.disposition() {
-                Disposition::Open => {}
-                Disposition::Close => {
-                    held.phase = Phase::Ending;
-                    self.stack.close(now, id);
-                }
-                Disposition::Abort => {
-                    held.phase = Phase::Ending;
-                    self.stack.abort(now, id);
-                }
-            }
-        }
-        if !held.queued {
-            held.queued = true;
-            self.eventful.push_back(id);
-        }
-        let timer = held
-            .machine
-            .poll_timeout()
-            .filter(|_| held.phase != Phase::Gone);
-        if timer != held.timer {
-            if let Some(old) = std::mem::replace(&mut held.timer, timer) {
-                self.timers.remove(&(old, id));
-            }
-            if let Some(new) = timer {
-                self.timers.insert((new, id));
+        held.touched = false;
+        let (stack, limits) = (&mut self.stack, &self.limits);
+        // What a panic may have left half done is not looked at again.
+        let settled = catch_unwind(AssertUnwindSafe(|| held.settle(now, stack, limits, id)));
+        match settled {
+            Ok(Settled::Until(due)) => self.deadlines.set(id, &mut held.deadline, due),
+            Ok(Settled::Gone) => self.remove(id),
+            Err(_) => {
+                self.panics += 1;
+                self.stack.abort(now, id);
+                self.remove(id);
             }
         }
     }
+
+    /// Looks at a connection whose deadline has come.
+    fn on_due(&mut self, now: Instant, id: S::Id) {
+        let Some(held) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if let Phase::Ending(until) = held.phase
+            && until <= now
+        {
+            // The peer does not say that it agrees, and need not be waited for.
+            held.phase = Phase::Gone;
+            self.stack.abort(now, id);
+        } else if held.pace.is_stalled(now, &self.limits) {
+            held.phase = Phase::Gone;
+            self.stack.abort(now, id);
+            if let Some((machine, _)) = &mut held.session {
+                machine.handle_closed(now, CloseReason::Stalled);
+            }
+        } else if let Some((machine, _)) = &mut held.session
+            && machine.poll_timeout().is_some_and(|due| due <= now)
+        {
+            machine.handle_timeout(now);
+        }
+        self.touch(id);
+    }
 }
 
-impl<M> Held<M> {
-    const fn new(machine: M, phase: Phase) -> Self {
+/// What [`Held::settle`] leaves.
+enum Settled {
+    /// Look again then, if nothing happens before.
+    Until(Option<Instant>),
+    /// Forget it.
+    Gone,
+}
+
+impl<M: Machine<Peer = ()>, A: Application<M>> Held<M, A> {
+    const fn new(session: Option<(M, A)>, phase: Phase) -> Self {
         Self {
-            machine,
-            message: None,
-            timer: None,
-            queued: false,
+            session,
+            deadline: Deadline::NEVER,
+            pace: Pace::new(),
+            touched: false,
             phase,
         }
     }
+
+    fn settle<S: Stack>(
+        &mut self,
+        now: Instant,
+        stack: &mut S,
+        limits: &Limits,
+        id: S::Id,
+    ) -> Settled {
+        let Some((machine, application)) = &mut self.session else {
+            return if self.phase == Phase::Gone {
+                Settled::Gone
+            } else {
+                Settled::Until(None)
+            };
+        };
+        let mut full = false;
+        let wake = loop {
+            let wake = application.run(now, machine);
+            if self.phase != Phase::Open || full {
+                break wake;
+            }
+            let sent = send_all(now, stack, id, machine, &mut self.pace);
+            full = sent.full;
+            // What was sent may have made the machine ask for more, or tell something.
+            if sent.messages == 0 {
+                break wake;
+            }
+        };
+        if !full {
+            self.pace.rest();
+        }
+        if self.phase == Phase::Open && !full {
+            match machine.disposition() {
+                Disposition::Open => {}
+                Disposition::Close => {
+                    self.phase = Phase::Ending(now + limits.linger);
+                    stack.close(now, id);
+                }
+                Disposition::Abort => {
+                    self.phase = Phase::Gone;
+                    stack.abort(now, id);
+                }
+            }
+        }
+        match self.phase {
+            Phase::Gone => Settled::Gone,
+            Phase::Ending(until) => Settled::Until(Some(until)),
+            Phase::Connecting | Phase::Open => {
+                let times = [machine.poll_timeout(), wake, self.pace.deadline(limits)];
+                Settled::Until(times.into_iter().flatten().min())
+            }
+        }
+    }
 }
 
-impl<S: Stack, A: Accept> Machine for Host<S, A> {
-    type Peer = SocketAddr;
-    type Session = (S::Id, <A::Machine as Machine>::Session);
-    type Event = <A::Machine as Machine>::Event;
-    type Command = <A::Machine as Machine>::Command;
+/// What [`send_all`] did.
+struct Sent {
+    messages: usize,
+    /// Whether the stack takes no more now.
+    full: bool,
+}
 
-    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<SocketAddr>) {
+/// Sends what `machine` has, as far as the stack takes it.
+fn send_all<S: Stack, M: Machine<Peer = ()>>(
+    now: Instant,
+    stack: &mut S,
+    id: S::Id,
+    machine: &mut M,
+    pace: &mut Pace,
+) -> Sent {
+    let (mut messages, mut full) = (0, false);
+    loop {
+        let mut bytes = 0;
+        let sent = stack.send_with(now, id, &mut |limit, out| {
+            let before = out.len();
+            let how = machine.poll_transmit(now, limit, out);
+            bytes = out.len() - before;
+            how
+        });
+        match sent {
+            Ok(true) => {
+                messages += 1;
+                pace.on_sent(bytes as u64);
+            }
+            Ok(false) => break,
+            Err(StackSendError::Full) => {
+                full = true;
+                pace.on_blocked(now);
+                break;
+            }
+            Err(StackSendError::TooBig) => machine.handle_rejected(now, stack.max_message(id)),
+            // The stack says why in an event.
+            Err(StackSendError::Closed) => break,
+        }
+    }
+    Sent { messages, full }
+}
+
+/// What the end of a connection means that was not made yet.
+const fn refusal(why: CloseReason) -> Refusal {
+    match why {
+        CloseReason::Refused => Refusal::NoStack,
+        CloseReason::TimedOut => Refusal::TimedOut,
+        CloseReason::Graceful
+        | CloseReason::Aborted
+        | CloseReason::Stalled
+        | CloseReason::Cancelled
+        | CloseReason::Failed => Refusal::Aborted,
+    }
+}
+
+impl<S: Stack, V: Service> Machine for Host<S, V> {
+    type Peer = Path;
+    type Session = S::Id;
+    /// The applications run inside.
+    type Event = Infallible;
+    type Command = Infallible;
+
+    fn handle_datagram(&mut self, now: Instant, datagram: Datagram<Path>) {
         self.stack.handle_packet(now, datagram);
         self.drain_stack(now);
     }
@@ -245,26 +437,30 @@ impl<S: Stack, A: Accept> Machine for Host<S, A> {
     fn handle_timeout(&mut self, now: Instant) {
         if self.stack.poll_timeout().is_some_and(|due| due <= now) {
             self.stack.handle_timeout(now);
-            self.drain_stack(now);
         }
-        // Each once, even if a machine leaves its timer where it was.
-        let due = self.timers.iter().take_while(|(due, _)| *due <= now);
-        let ids: Vec<S::Id> = due.map(|(_, id)| *id).collect();
-        for id in ids {
-            if let Some(held) = self.connections.get_mut(&id) {
-                held.machine.handle_timeout(now);
+        // Nothing is queued again before it is settled, so each has one look.
+        while let Some(id) = self.deadlines.pop(now) {
+            if let Some(held) = self.connections.get_mut(&id)
+                && self.deadlines.is_due(id, &mut held.deadline, now)
+            {
+                self.on_due(now, id);
             }
-            self.settle(now, id);
         }
+        self.drain_stack(now);
     }
 
     fn handle_closed(&mut self, now: Instant, why: CloseReason) {
-        self.serving = false;
+        self.service = None;
         let ids: Vec<S::Id> = self.connections.keys().copied().collect();
+        if why == CloseReason::Cancelled {
+            self.tally.on_cut(ids.len());
+        }
         for id in ids {
             self.on_stack_event(now, id, StackEvent::Closed(why));
+            self.stack.abort(now, id);
             self.settle(now, id);
         }
+        self.drain_stack(now);
     }
 
     fn handle_rejected(&mut self, now: Instant, limit: usize) {
@@ -273,24 +469,23 @@ impl<S: Stack, A: Accept> Machine for Host<S, A> {
     }
 
     fn handle_stop(&mut self, now: Instant) {
-        self.serving = false;
+        self.service = None;
         let ids: Vec<S::Id> = self.connections.keys().copied().collect();
         for id in ids {
-            if let Some(held) = self.connections.get_mut(&id) {
-                held.machine.handle_stop(now);
+            let Some(held) = self.connections.get_mut(&id) else {
+                continue;
+            };
+            match &mut held.session {
+                Some((machine, _)) => machine.handle_stop(now),
+                None => self.stack.abort(now, id),
             }
-            self.settle(now, id);
+            self.touch(id);
         }
         self.drain_stack(now);
     }
 
-    fn handle_command(&mut self, now: Instant, session: Self::Session, command: Self::Command) {
-        let (id, session) = session;
-        if let Some(held) = self.connections.get_mut(&id) {
-            held.machine.handle_command(now, session, command);
-        }
-        self.settle(now, id);
-        self.drain_stack(now);
+    fn handle_command(&mut self, _now: Instant, _session: S::Id, command: Infallible) {
+        match command {}
     }
 
     fn poll_transmit(
@@ -298,38 +493,38 @@ impl<S: Stack, A: Accept> Machine for Host<S, A> {
         now: Instant,
         limit: usize,
         out: &mut Vec<u8>,
-    ) -> Option<Transmit<SocketAddr>> {
-        let transmit = self.stack.poll_transmit(now, limit, out);
-        self.drain_stack(now);
-        transmit
+    ) -> Option<Transmit<Path>> {
+        loop {
+            // First, so that what is sent can carry the acknowledgement that is due.
+            if let Some(id) = self.touched.pop_front() {
+                self.settle(now, id);
+            }
+            let transmit = self.stack.poll_transmit(now, limit, out);
+            self.drain_stack(now);
+            if transmit.is_some() {
+                return transmit;
+            }
+            if self.touched.is_empty() {
+                self.silent = true;
+                return None;
+            }
+        }
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let machines = self.timers.first().map(|(due, _)| *due);
-        [machines, self.stack.poll_timeout()]
+        [self.deadlines.next(), self.stack.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
     }
 
-    fn poll_event(&mut self) -> Option<(Self::Session, Self::Event)> {
-        while let Some(&id) = self.eventful.front() {
-            if let Some(held) = self.connections.get_mut(&id) {
-                if let Some((session, event)) = held.machine.poll_event() {
-                    return Some(((id, session), event));
-                }
-                held.queued = false;
-                if held.phase == Phase::Gone {
-                    self.connections.remove(&id);
-                }
-            }
-            self.eventful.pop_front();
-        }
+    fn poll_event(&mut self) -> Option<(S::Id, Infallible)> {
         None
     }
 
     fn disposition(&self) -> Disposition {
-        if self.serving || !self.connections.is_empty() {
+        let busy = self.service.is_some() || !self.connections.is_empty() || !self.silent;
+        if busy {
             Disposition::Open
         } else {
             Disposition::Close

@@ -5,26 +5,42 @@
 //! machine trait above ([`Machine`]), and [`Pump`] is the only code that carries bytes from one to
 //! the other. [`Connection`] adds the application; a driver adds nothing but the waiting.
 //!
+//! Over the kernel's protocols the machine is an exchange of messages. Over UDP or raw IP it is a
+//! [`Host`]: a protocol in user space (a [`Stack`], such as [`DccpStack`]), and on each of its
+//! connections what a [`Service`] makes, which is the same there as over the kernel.
+//!
 //! No I/O happens here, and no clock is read: both are behind the traits.
 #![forbid(unsafe_code)]
 
 mod connection;
+mod dccp;
+mod deadlines;
 mod gate;
 mod host;
+mod pace;
+mod path;
 mod pump;
+mod resident;
 mod responder;
 mod service;
 mod socket;
 mod stack;
+mod tally;
 
-pub use connection::{Application, Buffers, Connection, Turn};
+pub use self::dccp::{DccpClient, DccpStack};
+pub use connection::{Application, Buffers, Connection, Discard, Turn};
+pub use deadlines::{Deadline, Deadlines};
 pub use gate::{Admission, Gate};
-pub use host::{Accept, Host};
+pub use host::{ClientHost, Host, Progress};
+pub use pace::Limits;
+pub use path::Path;
 pub use proto::machine::{
     CloseReason, Datagram, Delivery, Disposition, Ecn, Machine, StreamId, Transmit,
 };
-pub use pump::{Flow, Limits, Pump};
+pub use pump::{Flow, Pump};
+pub use resident::{Resident, Turns};
 pub use responder::{LogEntry, Responder, Site};
 pub use service::{Notice, Served, Service};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};
-pub use stack::{ConnectRefused, Stack, StackEvent, StackSendError};
+pub use stack::{Fill, NoRoom, Refusal, Stack, StackEvent, StackSendError};
+pub use tally::Tally;

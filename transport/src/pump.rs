@@ -6,38 +6,16 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use proto::machine::{CloseReason, Disposition, Machine, Transmit};
 
+use crate::pace::{Limits, Pace};
 use crate::socket::{DatagramSocket, Finish, Received, SendError};
-
-/// How long a session may hold its resources without getting on.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How long one datagram may wait for the socket to take it. Default: 30 s.
-    pub stall: Duration,
-    /// The fewest bytes a second, over [`Self::rate_window`], that a peer must take while
-    /// something waits to be sent to it. Default: 100 bytes/s; 0 switches it off.
-    pub min_rate: u64,
-    /// Over how long [`Self::min_rate`] is measured. Default: 30 s.
-    pub rate_window: Duration,
-    /// How long a graceful end may take before it is cut short: a slow peer is still taking what the
-    /// kernel has queued. Default: 60 s.
-    pub linger: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            stall: Duration::from_secs(30),
-            min_rate: 100,
-            rate_window: Duration::from_secs(30),
-            linger: Duration::from_secs(60),
-        }
-    }
-}
 
 /// The first pause after which a socket that cannot say when it has delivered everything is asked
 /// again; it doubles each time, up to the longest.
 const FIRST_FINISH_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_FINISH_PAUSE: Duration = Duration::from_millis(250);
+
+/// How many packets an aborted machine with many peers may still send.
+const MAX_FAREWELLS: usize = 100_000;
 
 /// What stopped [`Pump::flush`] or [`Pump::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +49,7 @@ pub struct Pump<M: Machine, S> {
     machine: M,
     socket: S,
     held: Option<Held<M::Peer>>,
-    window: RateWindow,
+    pace: Pace,
     phase: Phase,
     limits: Limits,
 }
@@ -80,15 +58,6 @@ pub struct Pump<M: Machine, S> {
 struct Held<P> {
     transmit: Transmit<P>,
     payload: Vec<u8>,
-    since: Instant,
-}
-
-/// Bytes sent since a moment, to tell a slow peer from an idle one.
-#[derive(Debug)]
-struct RateWindow {
-    /// When something had to wait first since the last time all was sent.
-    began: Option<Instant>,
-    sent: u64,
 }
 
 impl<M, S> Pump<M, S>
@@ -102,13 +71,15 @@ where
             machine,
             socket,
             held: None,
-            window: RateWindow {
-                began: None,
-                sent: 0,
-            },
+            pace: Pace::new(),
             phase: Phase::Running,
             limits,
         }
+    }
+
+    /// Both, for what goes on with them.
+    pub fn into_parts(self) -> (M, S) {
+        (self.machine, self.socket)
     }
 
     /// The machine.
@@ -143,26 +114,30 @@ where
             if self.phase != Phase::Running {
                 return (Flow::Idle, tried);
             }
-            let (transmit, payload, since) = match self.held.take() {
-                Some(held) => (held.transmit, held.payload, Some(held.since)),
+            let (transmit, payload) = match self.held.take() {
+                Some(held) => (held.transmit, held.payload),
                 None => {
                     scratch.clear();
                     let limit = self.socket.max_payload();
                     let Some(transmit) = self.machine.poll_transmit(now, limit, scratch) else {
+                        // A machine may be done only once it has said all.
+                        self.settle(now);
                         return (Flow::Idle, tried);
                     };
-                    (transmit, std::mem::take(scratch), None)
+                    (transmit, std::mem::take(scratch))
                 }
             };
             let result = self.socket.send(&transmit, &payload);
             match result {
-                Ok(()) => self.window.sent += payload.len() as u64,
+                Ok(()) => self.pace.on_sent(payload.len() as u64),
                 Err(SendError::WouldBlock) => {
-                    self.hold(now, transmit, payload, since);
+                    self.pace.on_blocked(now);
+                    self.held = Some(Held { transmit, payload });
                     return (Flow::Blocked, tried);
                 }
                 Err(SendError::TooBig) => {
-                    let limit = self.socket.max_payload();
+                    let tried = transmit.segment_size.map_or(payload.len(), Into::into);
+                    let limit = self.socket.max_payload().min(tried.saturating_sub(1));
                     self.machine.handle_rejected(now, limit);
                 }
                 Err(SendError::Closed(why)) => self.machine.handle_closed(now, why),
@@ -174,30 +149,10 @@ where
         (Flow::Budget, budget)
     }
 
-    fn hold(
-        &mut self,
-        now: Instant,
-        transmit: Transmit<M::Peer>,
-        payload: Vec<u8>,
-        since: Option<Instant>,
-    ) {
-        if self.window.began.is_none() {
-            self.window = RateWindow {
-                began: Some(now),
-                sent: 0,
-            };
-        }
-        self.held = Some(Held {
-            transmit,
-            payload,
-            since: since.unwrap_or(now),
-        });
-    }
-
     /// Notes that the application has nothing (more) to send: what it sends next begins a new
     /// measurement of the peer's rate.
     pub const fn rest(&mut self) {
-        self.window.began = None;
+        self.pace.rest();
     }
 
     /// Hands what the socket has to the machine, at most `budget` datagrams.
@@ -232,7 +187,7 @@ where
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.phase {
             Phase::Running => {
-                if self.is_stalled(now) {
+                if self.pace.is_stalled(now, &self.limits) {
                     self.socket.abort();
                     self.ended(now, CloseReason::Stalled);
                     return;
@@ -260,10 +215,11 @@ where
     /// When to call [`Self::handle_timeout`].
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Running => [self.machine.poll_timeout(), self.stall_deadline()]
-                .into_iter()
-                .flatten()
-                .min(),
+            Phase::Running => {
+                let stall = self.pace.deadline(&self.limits);
+                let both = [self.machine.poll_timeout(), stall];
+                both.into_iter().flatten().min()
+            }
             Phase::Finishing {
                 until, ask_again, ..
             } => Some(until.min(ask_again)),
@@ -271,11 +227,28 @@ where
         }
     }
 
-    /// Ends the session at once, so that the peer knows that it failed.
+    /// Ends the session at once, so that the peer knows that it failed. Where a socket has many
+    /// peers, the machine tells each of them, as far as the socket takes it now.
     pub fn abort(&mut self, now: Instant, why: CloseReason) {
-        if self.phase != Phase::Ended {
-            self.socket.abort();
-            self.ended(now, why);
+        if self.phase == Phase::Ended {
+            return;
+        }
+        let running = self.phase == Phase::Running;
+        self.socket.abort();
+        self.ended(now, why);
+        if !S::MANY_PEERS || !running {
+            return;
+        }
+        let mut packet = Vec::new();
+        let limit = self.socket.max_payload();
+        for _ in 0..MAX_FAREWELLS {
+            packet.clear();
+            let Some(transmit) = self.machine.poll_transmit(now, limit, &mut packet) else {
+                break;
+            };
+            if self.socket.send(&transmit, &packet).is_err() {
+                break;
+            }
         }
     }
 
@@ -316,35 +289,5 @@ where
             self.machine.handle_closed(now, why);
         }
         self.phase = Phase::Ended;
-    }
-
-    fn stall_deadline(&self) -> Option<Instant> {
-        let held = self.held.as_ref()?.since + self.limits.stall;
-        let window = self
-            .window
-            .began
-            .filter(|_| self.limits.min_rate > 0)
-            .map(|began| began + self.limits.rate_window);
-        Some(window.map_or(held, |window| window.min(held)))
-    }
-
-    fn is_stalled(&mut self, now: Instant) -> bool {
-        let Some(held) = &self.held else { return false };
-        if held.since + self.limits.stall <= now {
-            return true;
-        }
-        let Some(began) = self.window.began else {
-            return false;
-        };
-        if began + self.limits.rate_window > now {
-            return false;
-        }
-        let wanted = u128::from(self.limits.min_rate) * self.limits.rate_window.as_millis() / 1000;
-        let slow = u128::from(self.window.sent) < wanted;
-        self.window = RateWindow {
-            began: Some(now),
-            sent: 0,
-        };
-        slow
     }
 }

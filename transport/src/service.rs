@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use proto::machine::Machine;
@@ -112,4 +113,11 @@ pub struct Served {
     pub accepted: u64,
     /// How many of them were ended by force, because the grace was over or a second stop came.
     pub cut: usize,
+}
+
+impl AddAssign for Served {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.cut += other.cut;
+    }
 }

@@ -12,6 +12,10 @@ pub trait DatagramSocket {
     /// Who is at the other end: `()` for a socket with one peer.
     type Peer: Copy + fmt::Debug;
 
+    /// Whether it is a packet socket with many peers, whose machine says farewell to each of them
+    /// itself: [`Self::abort`] tells nobody anything there.
+    const MANY_PEERS: bool = false;
+
     /// The largest payload in bytes that [`Self::send`] takes now; it may change at any time.
     fn max_payload(&self) -> usize;
 

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use proto::machine::{CloseReason, Datagram, Transmit};
 
+use crate::path::Path;
+
 /// A transport protocol without I/O: many connections on one packet socket, listener and client
 /// at once.
 ///
@@ -16,7 +18,7 @@ pub trait Stack {
     type Id: Copy + Ord + fmt::Debug;
 
     /// Takes a packet, or a train of them, from the network.
-    fn handle_packet(&mut self, now: Instant, packet: Datagram<SocketAddr>);
+    fn handle_packet(&mut self, now: Instant, packet: Datagram<Path>);
 
     /// Tells that the time [`Self::poll_timeout`] named has come.
     fn handle_timeout(&mut self, now: Instant);
@@ -25,14 +27,14 @@ pub trait Stack {
     /// bytes.
     fn handle_rejected(&mut self, now: Instant, limit: usize);
 
-    /// Appends the next packet, or a train of them, to `out`. `limit` is the largest packet in
-    /// bytes that the socket takes.
+    /// Appends the next packet, or a train of them, to `out`, or changes places with it if it is
+    /// empty. `limit` is the largest packet in bytes that the socket takes.
     fn poll_transmit(
         &mut self,
         now: Instant,
         limit: usize,
         out: &mut Vec<u8>,
-    ) -> Option<Transmit<SocketAddr>>;
+    ) -> Option<Transmit<Path>>;
 
     /// When to call [`Self::handle_timeout`].
     fn poll_timeout(&self) -> Option<Instant>;
@@ -40,27 +42,29 @@ pub trait Stack {
     /// The next thing that happened to a connection.
     fn poll_event(&mut self) -> Option<(Self::Id, StackEvent)>;
 
-    /// Begins a connection to `remote`.
+    /// Begins a connection to `remote`, an address and a port of this protocol.
     ///
     /// # Errors
     ///
     /// When the stack has no room for another.
-    fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<Self::Id, ConnectRefused>;
+    fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<Self::Id, NoRoom>;
 
-    /// Takes a message to send. `how.peer` is of no meaning here.
+    /// Sends a message that `fill` makes: it appends the message, at most as many bytes as it is
+    /// told, straight to the packets under way, and says how to send it (the `peer` is of no
+    /// meaning here). `Ok(false)`: `fill` had nothing, and appended nothing.
     ///
     /// # Errors
     ///
-    /// Every error leaves the message unsent.
-    fn send(
+    /// Every error means that nothing was sent; `fill` is then not called, but for a message that
+    /// is [`StackSendError::TooBig`].
+    fn send_with(
         &mut self,
         now: Instant,
         id: Self::Id,
-        how: &Transmit<()>,
-        message: &[u8],
-    ) -> Result<(), StackSendError>;
+        fill: &mut Fill<'_>,
+    ) -> Result<bool, StackSendError>;
 
-    /// The largest message in bytes that [`Self::send`] takes now.
+    /// The largest message in bytes that [`Self::send_with`] takes now.
     fn max_message(&self, id: Self::Id) -> usize;
 
     /// Ends a connection: what was sent is still delivered. The stack says
@@ -69,42 +73,83 @@ pub trait Stack {
 
     /// Ends a connection at once, so that the peer knows that it failed. [`StackEvent::Closed`]
     /// follows here too, as it does after [`StackSendError::Closed`]: a connection that was
-    /// [`StackEvent::Connected`], or begun with [`Self::connect`], ends with it, always and once.
+    /// [`StackEvent::Connected`], or begun with [`Self::connect`], ends with it or with
+    /// [`StackEvent::Refused`], always and once.
     fn abort(&mut self, now: Instant, id: Self::Id);
 }
+
+/// Appends a message to a packet: gets the most bytes it may have, and where to put them.
+pub type Fill<'a> = dyn FnMut(usize, &mut Vec<u8>) -> Option<Transmit<()>> + 'a;
 
 /// What happened to a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StackEvent {
     /// It is established; a connection that the stack accepted begins with this.
     Connected {
-        /// Who is at the other end.
+        /// Who is at the other end: the address, and the port of this protocol.
         remote: SocketAddr,
     },
     /// A message came, or a piece of one.
     Message(Datagram<()>),
+    /// At least so many messages are known to be lost that would have come before the next one.
+    Missing(u64),
     /// There is room to send again after [`StackSendError::Full`].
     Writable,
+    /// A connection begun with [`Stack::connect`] did not come about.
+    Refused(Refusal),
     /// It is over; its id names nothing any more.
     Closed(CloseReason),
 }
 
+/// Why a connection did not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The peer's machine is there, but nobody takes the packets there: no stack, no UDP port.
+    NoStack,
+    /// The peer is there, but nobody listens at the port.
+    NobodyListens,
+    /// The peer listens at the port, but for another DCCP service code.
+    ServiceCode,
+    /// The peer has no room for more connections now.
+    Busy,
+    /// The two ends could not agree on how to speak.
+    Negotiation,
+    /// The peer, or this end, broke the handshake off.
+    Aborted,
+    /// The peer did not answer.
+    TimedOut,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoStack => "nobody takes the packets there",
+            Self::NobodyListens => "nobody listens there",
+            Self::ServiceCode => "the peer has another service code",
+            Self::Busy => "the peer has no room for another connection",
+            Self::Negotiation => "the two ends could not agree on features",
+            Self::Aborted => "the handshake was broken off",
+            Self::TimedOut => "the peer did not answer",
+        })
+    }
+}
+
 /// A stack that has no room for another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectRefused;
+pub struct NoRoom;
 
-impl fmt::Display for ConnectRefused {
+impl fmt::Display for NoRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("too many connections")
     }
 }
 
-impl std::error::Error for ConnectRefused {}
+impl std::error::Error for NoRoom {}
 
 /// Why a stack did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StackSendError {
-    /// Its queue is full: offer the message again after [`StackEvent::Writable`].
+    /// No message may be sent now: offer it again after [`StackEvent::Writable`].
     Full,
     /// The message is longer than [`Stack::max_message`] is now.
     TooBig,

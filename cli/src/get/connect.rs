@@ -6,27 +6,37 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket::{ConnectError, DccpConfig, DccpSocket, Protocol, SctpConfig, SctpSocket, SocketError};
+use proto::client;
+use socket::{
+    ConnectError, DccpConfig, DccpSocket, Protocol, RawSocket, SctpConfig, SctpSocket, SocketError,
+    UdpSocket,
+};
+use transport::Application;
 
 use super::job::Job;
+use super::stacked::{self, Stacked};
+use crate::carrier::Carrier;
 use crate::exit::{self, Code, Failure};
 use crate::{clock, terminal};
 
 /// How often a wait for the resolver looks whether the user gave up.
 const RESOLVER_TURN: Duration = Duration::from_millis(50);
 
-/// A connected socket of either protocol.
+/// A connection of either protocol, in any carrier. `A` is what runs on a stack of our own.
 #[derive(Debug)]
-pub(super) enum Connected {
+pub(super) enum Connected<A: Application<client::Exchange>> {
     Sctp(SctpSocket),
     Dccp(DccpSocket),
+    Udp(Box<Stacked<UdpSocket, A>>),
+    Raw(Box<Stacked<RawSocket, A>>),
 }
 
-/// Connects to the first address of the target that answers, and tells how long that one took.
-pub(super) fn connect(
+/// Connects to the first address of the target that answers, in the first carrier that works, and
+/// tells how long that one took.
+pub(super) fn connect<A: Application<client::Exchange>>(
     job: &Job,
     deadline: Option<Instant>,
-) -> Result<(Connected, Duration), Failure> {
+) -> Result<(Connected<A>, Duration), Failure> {
     let started = clock();
     let limit = deadline.map_or(job.connect_timeout, |deadline| {
         job.connect_timeout
@@ -37,32 +47,80 @@ pub(super) fn connect(
     let count = addresses.len();
     let mut last = None;
     for (tried, address) in addresses.into_iter().enumerate() {
+        let left = until.saturating_duration_since(clock());
+        match connect_to(job, address, share(left, count - tried)) {
+            Ok(connected) => return Ok(connected),
+            Err((carrier, error)) if is_about_this_machine(&error) => {
+                return Err(failure(job, carrier, address, error));
+            }
+            Err((carrier, error)) => {
+                if job.verbose && count > 1 {
+                    terminal::note(format_args!("{address}: {error}"));
+                }
+                last = Some(failure(job, carrier, address, error));
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| Failure::new(Code::Resolve, "the host has no usable address")))
+}
+
+/// Connects to one address, in the first carrier that works. Of those that fail, the first that
+/// is here says why.
+fn connect_to<A: Application<client::Exchange>>(
+    job: &Job,
+    address: SocketAddr,
+    left: Duration,
+) -> Result<(Connected<A>, Duration), (Carrier, ConnectError)> {
+    let until = clock() + left;
+    let count = job.carriers.len();
+    let mut failed: Option<(Carrier, ConnectError)> = None;
+    for (tried, &carrier) in job.carriers.iter().enumerate() {
         let began = clock();
         let left = until.saturating_duration_since(began);
-        match connect_one(job, address, share(left, count - tried)) {
+        let error = match connect_in(job, carrier, address, share(left, count - tried)) {
             Ok(connected) => {
                 let took = clock() - began;
                 if job.verbose {
                     terminal::note(format_args!(
-                        "connected to {} {address} (kernel) in {}",
+                        "connected to {} {address} ({carrier}) in {}",
                         job.protocol,
                         terminal::duration(took)
                     ));
                 }
                 return Ok((connected, took));
             }
-            Err(error) if is_about_this_machine(&error) => {
-                return Err(failure(job, address, error));
-            }
-            Err(error) => {
-                if job.verbose && count > 1 {
-                    terminal::note(format_args!("{address}: {error}"));
-                }
-                last = Some(failure(job, address, error));
-            }
+            Err(error) => error,
+        };
+        let more = tried + 1 < count;
+        if job.verbose && more {
+            terminal::note(format_args!("{address} ({carrier}): {error}"));
+        }
+        let goes_on = may_be_the_carrier(&error);
+        if failed.as_ref().is_none_or(|(_, error)| is_missing(error)) {
+            failed = Some((carrier, error));
+        }
+        if !goes_on {
+            break;
         }
     }
-    Err(last.unwrap_or_else(|| Failure::new(Code::Resolve, "the host has no usable address")))
+    Err(failed.unwrap_or((Carrier::Kernel, ConnectError::TimedOut)))
+}
+
+/// Whether the protocol is not to be had here.
+const fn is_missing(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Socket(SocketError::NotAvailable(_)))
+}
+
+/// Whether another carrier may fare better: the server, or a firewall, may know one only.
+const fn may_be_the_carrier(error: &ConnectError) -> bool {
+    is_missing(error)
+        || matches!(
+            error,
+            ConnectError::Refused
+                | ConnectError::Unreachable(_)
+                | ConnectError::TimedOut
+                | ConnectError::Io(_)
+        )
 }
 
 /// What one of the addresses that remain may use of the time left: a silent one leaves the others
@@ -77,11 +135,21 @@ const fn is_about_this_machine(error: &ConnectError) -> bool {
         error,
         ConnectError::Cancelled
             | ConnectError::Bind(_)
-            | ConnectError::Socket(SocketError::Ccid(_) | SocketError::ServiceCodes)
+            | ConnectError::Socket(
+                SocketError::Ccid(_)
+                    | SocketError::ServiceCodes
+                    | SocketError::RawForbidden
+                    | SocketError::KernelAnswersToo(_)
+            )
     )
 }
 
-fn connect_one(job: &Job, remote: SocketAddr, left: Duration) -> Result<Connected, ConnectError> {
+fn connect_in<A: Application<client::Exchange>>(
+    job: &Job,
+    carrier: Carrier,
+    remote: SocketAddr,
+    left: Duration,
+) -> Result<Connected<A>, ConnectError> {
     let local: Vec<SocketAddr> = job
         .local
         .iter()
@@ -89,10 +157,12 @@ fn connect_one(job: &Job, remote: SocketAddr, left: Duration) -> Result<Connecte
         .map(|address| SocketAddr::new(*address, 0))
         .collect();
     let cancel = Some(job.shutdown.graceful.as_fd());
-    match job.protocol {
-        Protocol::Sctp => SctpSocket::connect(remote, &local, &SctpConfig::default(), left, cancel)
-            .map(Connected::Sctp),
-        Protocol::Dccp => {
+    match (job.protocol, carrier) {
+        (Protocol::Sctp, _) => {
+            SctpSocket::connect(remote, &local, &SctpConfig::default(), left, cancel)
+                .map(Connected::Sctp)
+        }
+        (Protocol::Dccp, Carrier::Kernel) => {
             let config = DccpConfig {
                 service_codes: vec![job.service_code],
                 ccid: job.ccid,
@@ -100,14 +170,23 @@ fn connect_one(job: &Job, remote: SocketAddr, left: Duration) -> Result<Connecte
             };
             DccpSocket::connect(remote, &local, &config, left, cancel).map(Connected::Dccp)
         }
+        (Protocol::Dccp, Carrier::Udp(port)) => {
+            stacked::in_udp(job, remote, port, &local, left).map(Connected::Udp)
+        }
+        (Protocol::Dccp, Carrier::Raw) => {
+            stacked::in_ip(job, remote, &local, left).map(Connected::Raw)
+        }
     }
 }
 
-fn failure(job: &Job, address: SocketAddr, error: ConnectError) -> Failure {
+fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError) -> Failure {
     let protocol = job.protocol;
     let (code, hint) = match &error {
-        ConnectError::Socket(SocketError::NotAvailable(_)) => {
-            (Code::NotAvailable, Some(exit::TRY_DEMO))
+        ConnectError::Socket(SocketError::NotAvailable(what)) => {
+            (Code::NotAvailable, Some(exit::way_out(what)))
+        }
+        ConnectError::Socket(SocketError::RawForbidden | SocketError::KernelAnswersToo(_)) => {
+            (Code::NotAvailable, Some(exit::TRY_UDP))
         }
         ConnectError::Socket(_) => (Code::Connect, None),
         ConnectError::Bind(_) => (Code::Connect, None),
@@ -116,7 +195,13 @@ fn failure(job: &Job, address: SocketAddr, error: ConnectError) -> Failure {
             Some("a firewall may drop the protocol; --connect-timeout allows more time"),
         ),
         ConnectError::Cancelled => (Code::Interrupted, None),
-        ConnectError::Refused => (Code::Connect, Some("is the server running, on this port?")),
+        ConnectError::Refused => (
+            Code::Connect,
+            Some(match carrier {
+                Carrier::Udp(_) => "is the server running, on this port and this --udp-port?",
+                Carrier::Kernel | Carrier::Raw => "is the server running, on this port?",
+            }),
+        ),
         ConnectError::ServiceCode(_) => (
             Code::Connect,
             Some("--service-code must name one that the server has; 16777216 is the seed's"),
@@ -130,10 +215,16 @@ fn failure(job: &Job, address: SocketAddr, error: ConnectError) -> Failure {
     let failure = match &error {
         ConnectError::Socket(SocketError::NotAvailable(missing)) => Failure::new(code, missing),
         ConnectError::Cancelled => Failure::new(code, "interrupted"),
-        error => Failure::new(
-            code,
-            format_args!("cannot connect to {address} over {protocol}: {error}"),
-        ),
+        error => match carrier {
+            Carrier::Kernel => Failure::new(
+                code,
+                format_args!("cannot connect to {address} over {protocol}: {error}"),
+            ),
+            Carrier::Udp(_) | Carrier::Raw => Failure::new(
+                code,
+                format_args!("cannot connect to {address} over {protocol} ({carrier}): {error}"),
+            ),
+        },
     };
     match hint {
         Some(hint) => failure.hint(hint),

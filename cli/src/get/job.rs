@@ -12,11 +12,13 @@ use proto::request::Method;
 use proto::status::Status;
 use socket::Protocol;
 use socket::stop::Shutdown;
+use transport::Limits;
 
 use super::info::Info;
 use super::output::Output;
 use super::sink::{self, Sink};
 use crate::args::{self, Driver};
+use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
 use crate::plan;
 use crate::url::Target;
@@ -30,6 +32,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Job {
     pub(super) target: Target,
     pub(super) protocol: Protocol,
+    /// What the packets may travel in, in the order in which they are tried.
+    pub(super) carriers: Vec<Carrier>,
     pub(super) driver: Driver,
     pub(super) ppid: u32,
     pub(super) service_code: u32,
@@ -97,7 +101,6 @@ impl Kept {
 
 /// One job for each target.
 pub(super) fn jobs(args: &args::Get, shutdown: &Shutdown) -> Result<Vec<Job>, Failure> {
-    args.transport.check_carrier()?;
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if args.targets.len() > 1 && args.output.is_some() && !to_stdout {
         let message = "--output names one file, and there are several targets";
@@ -140,6 +143,7 @@ fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failu
     };
     Ok(Job {
         protocol: proto.into(),
+        carriers: args.transport.carriers(proto.into())?,
         driver: args.transport.driver,
         ppid: args.transport.ppid,
         service_code: args.transport.sent_code()?,
@@ -184,6 +188,14 @@ impl Job {
         let Target { port, path, .. } = &self.target;
         let host = self.target.host.as_deref().unwrap_or_default();
         format!("{host}:{port}{path}")
+    }
+
+    /// What the connection is held to.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            stall: self.stall_timeout,
+            ..Limits::default()
+        }
     }
 
     pub(super) fn shows_progress(&self) -> bool {

@@ -8,6 +8,7 @@ mod job;
 mod output;
 mod partial;
 mod sink;
+mod stacked;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +18,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proto::client;
+use proto::machine::Machine;
 use socket::stop::Shutdown;
 use socket::wait::{Entry, Interest, wait};
-use transport::{Connection, DatagramSocket, Limits};
+use transport::{Application, Connection, DatagramSocket, Limits};
 
 use crate::args::{self, Driver};
 use crate::exit::{Code, Failure};
@@ -141,35 +143,46 @@ fn attempt_once(
             kept.info.complete
         ));
     }
-    let download = Download::new(job, output, kept, deadline);
-    let outcome = match connected {
-        Connected::Sctp(socket) => exchange(job, socket, machine, download),
-        Connected::Dccp(socket) => exchange(job, socket, machine, download),
+    let mut download = Download::new(job, output, kept, deadline);
+    match connected {
+        Connected::Sctp(socket) => exchange(job, socket, machine, &mut download),
+        Connected::Dccp(socket) => exchange(job, socket, machine, &mut download),
+        Connected::Udp(stacked) => stacked.exchange(job, machine, &mut download),
+        Connected::Raw(stacked) => stacked.exchange(job, machine, &mut download),
     }
-    .map_err(|error| Failure::new(Code::Receive, format_args!("cannot wait: {error}")))?
-    .finish();
+    .map_err(|error| Failure::new(Code::Receive, format_args!("cannot wait: {error}")))?;
+    let outcome = download.finish();
     conclude::conclude(job, output, outcome, started)
 }
 
-fn exchange<'a, S>(
+fn exchange<S>(
     job: &Job,
     socket: S,
     machine: client::Exchange,
-    download: Download<'a>,
-) -> io::Result<Download<'a>>
+    download: &mut Download<'_>,
+) -> io::Result<()>
 where
     S: DatagramSocket<Peer = ()> + AsFd,
 {
     let limits = Limits {
-        stall: job.stall_timeout,
         linger: GRACE,
-        ..Limits::default()
+        ..job.limits()
     };
-    let connection = Connection::new(machine, socket, download, limits);
+    drive(job, Connection::new(machine, socket, download, limits))
+}
+
+/// Runs `connection` to its end, with the driver that was asked for.
+fn drive<M, S, A>(job: &Job, connection: Connection<M, S, A>) -> io::Result<()>
+where
+    M: Machine,
+    S: DatagramSocket<Peer = M::Peer> + AsFd,
+    A: Application<M>,
+{
     match job.driver {
         Driver::Std => driver_std::run(connection, GRACE, &job.shutdown),
         Driver::Mio => driver_mio::run(connection, GRACE, &job.shutdown),
     }
+    .map(drop)
 }
 
 /// What it means that a file cannot be written.

@@ -12,6 +12,84 @@ use std::time::{Duration, Instant};
 use crate::Seq;
 use crate::packet::{OptionWriter, Options};
 
+mod ccid2;
+mod ccid3;
+mod rto;
+#[cfg(test)]
+mod simulation;
+mod tfrc;
+mod window;
+
+/// The congestion controls there are, the one for bulk transfers first.
+pub const SUPPORTED: [Ccid; 2] = [Ccid::CCID2, Ccid::CCID3];
+
+/// The half that sends, of a congestion control that is supported.
+pub fn sender(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Sender>> {
+    match ccid {
+        Ccid::CCID2 => Some(Box::new(ccid2::Sender::new(settings))),
+        Ccid::CCID3 => Some(Box::new(ccid3::Sender::new(settings))),
+        _ => None,
+    }
+}
+
+/// The half that receives, of a congestion control that is supported.
+pub fn receiver(ccid: Ccid) -> Option<Box<dyn Receiver>> {
+    match ccid {
+        Ccid::CCID2 => Some(Box::new(ccid2::Receiver::default())),
+        Ccid::CCID3 => Some(Box::new(ccid3::Receiver::new())),
+        _ => None,
+    }
+}
+
+/// How long a round trip is taken to be when nothing is known of it (RFC 4340 §3.4).
+pub const DEFAULT_RTT: Duration = Duration::from_millis(200);
+
+/// A peer that has sent no data for so long, and has acknowledged what we told of its data, is
+/// quiescent (RFC 4341 §6.2.1, RFC 4342 §6.4).
+pub fn quiescence(rtt: Option<Duration>) -> Duration {
+    (rtt.unwrap_or(DEFAULT_RTT) * 2).max(Duration::from_millis(200))
+}
+
+/// What a congestion control begins with: what the connection knows, and limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Bytes of application data in a full packet: the `s` and `MSS` of the RFCs. Default: 1400.
+    pub packet_size: usize,
+    /// A round trip, measured in the handshake. Default: none.
+    pub rtt: Option<Duration>,
+    /// The Sequence Window in force; no smaller one is asked for. Default: 100, as RFC 4340 §7.5.2
+    /// has it for new connections.
+    pub sequence_window: u64,
+    /// The most data packets in the network. Default: 65536.
+    pub max_window: u64,
+    /// The lowest timeout, of CCID 3's nofeedback timer too: it spares a peer, or a host under load, that is slow for a
+    /// moment. RFC 4341 §5 asks for none, RFC 5348 §4.3 for four round trips. Default: 200 ms.
+    pub min_rto: Duration,
+    /// The highest timeout of CCID 2 (RFC 6298 §2.5). Default: 60 s.
+    pub max_rto: Duration,
+    /// How long the peer may keep an acknowledgement back when fewer than Ack Ratio packets have
+    /// come (RFC 4340 §11.3). Default: 200 ms.
+    pub max_ack_delay: Duration,
+    /// The highest Ack Ratio that is asked for only because many packets are in flight, and not
+    /// because acknowledgements are lost. Default: 32.
+    pub max_ack_ratio: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            packet_size: 1400,
+            rtt: None,
+            sequence_window: 100,
+            max_window: 1 << 16,
+            min_rto: Duration::from_millis(200),
+            max_rto: Duration::from_secs(60),
+            max_ack_delay: Duration::from_millis(200),
+            max_ack_ratio: 32,
+        }
+    }
+}
+
 /// Congestion control ids (RFC 4340 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ccid(pub u8);
@@ -48,7 +126,8 @@ pub struct Acknowledgment<'a> {
     pub marked: u64,
     /// Newly inferred to be lost.
     pub lost: u64,
-    /// The latest number among the newly lost or marked ones: events whose packets were all sent
+    /// The latest number among the newly lost or marked ones, and those dropped with a code from
+    /// 3 on: events whose packets were all sent
     /// before the last event was detected are that event (DD5).
     pub latest_loss: Option<Seq>,
     /// How many data packets are in the network after this: neither acknowledged nor lost.
@@ -62,7 +141,7 @@ pub struct Acknowledgment<'a> {
     /// Whether acknowledgements of the peer were lost or marked before this one: holes in its
     /// sequence numbers (for the Ack Ratio, RFC 4341 §6.1.2).
     pub acks_lost: u64,
-    /// Newly reported Data Dropped, by drop code 0 to 7.
+    /// Newly reported Data Dropped, by drop code 0 to 7; they are among [`Self::received`] too.
     pub dropped: [u64; 8],
     /// Whether the packet had a Slow Receiver option.
     pub slow_receiver: bool,
@@ -81,7 +160,8 @@ pub struct SentData {
     pub in_flight: u64,
 }
 
-/// What a sender wants negotiated mid-connection; `None`: as it is.
+/// What a sender wants to be in force; `None`: it does not mind. The same wish is told until
+/// another takes its place: the caller negotiates when it differs from what was last asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// The Ack Ratio (RFC 4340 §11.3).
@@ -126,6 +206,9 @@ pub trait Sender: fmt::Debug + Send {
     fn poll_timeout(&self) -> Option<Instant>;
     /// What it wants negotiated.
     fn wishes(&self) -> Wishes;
+    /// While the peer is quiescent, one in so many data packets is to be a DataAck, so that the
+    /// peer can forget what it keeps for its acknowledgements (RFC 4341 §6.2). At least 1.
+    fn data_ack_interval(&self) -> u64;
     /// For statistics.
     fn report(&self) -> Report;
 }
@@ -141,6 +224,8 @@ pub struct Arrived {
     pub data: Option<usize>,
     /// Whether it had a Congestion Experienced mark.
     pub marked: bool,
+    /// Its ECN nonce: whether it had ECT(1).
+    pub nonce: bool,
     /// The NDP Count it carried.
     pub ndp_count: Option<u64>,
     /// How long a round trip takes, as far as this end knows.
@@ -152,13 +237,14 @@ pub struct Arrived {
 pub trait Receiver: fmt::Debug + Send {
     /// Which it is.
     fn ccid(&self) -> Ccid;
-    /// Takes note of a packet; whether feedback is due at once.
+    /// Takes note of a packet, of any type; whether feedback is due at once.
     fn on_arrived(&mut self, now: Instant, packet: &Arrived) -> bool;
     /// Whether acknowledgements follow the Ack Ratio (CCID 2); otherwise only
     /// [`Self::on_arrived`] asks for them (CCID 3).
     fn uses_ack_ratio(&self) -> bool;
     /// Appends the options of an acknowledgement that goes out now (on an Ack or DataAck with
-    /// number `ackno`).
+    /// number `ackno`), if feedback is due: those of CCID 3 need 102 bytes, Elapsed Time among
+    /// them, and stay due if they do not fit.
     fn write_feedback(&mut self, now: Instant, ackno: Seq, options: &mut OptionWriter);
     /// When feedback is due without another packet.
     fn poll_timeout(&self) -> Option<Instant>;

@@ -1,10 +1,51 @@
 //! One connection.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
+use crate::ccid::{self, Receiver, Sender};
+use crate::endpoint::{Bucket, ConnectionId, Context, Event, Path};
+use crate::packet::Reset;
+use crate::{Seq, ServiceCode};
+
+mod acks;
+mod close;
 mod features;
+mod gaps;
+mod handshake;
+mod mtu;
+mod numbers;
+mod options;
+mod output;
+mod receive;
 mod received;
-mod sent;
+mod send;
+pub(crate) mod sent;
+mod state;
+mod steps;
+mod timeout;
+mod timers;
+
+use features::Features;
+pub use state::State;
+
+use gaps::Gaps;
+use mtu::Mtu;
+use numbers::Numbers;
+use output::Output;
+use receive::Drops;
+use received::Received;
+use send::{NonData, Train};
+use sent::Sent;
+use state::{Early, Phase, Repetition};
+use timers::{Timer, Timers};
+
+use acks::AckDebt;
+
+/// How long a round trip is taken to be when nothing is known of it (RFC 4340 §3.4).
+const DEFAULT_RTT: Duration = Duration::from_millis(200);
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +53,13 @@ pub enum CloseReason {
     /// Either end closed it in good order.
     Graceful,
     /// The peer reset it.
-    Reset(crate::packet::Reset),
+    Reset(Reset),
     /// This end gave it up: the peer broke a rule.
-    Protocol(crate::packet::Reset),
+    Protocol(Reset),
     /// The peer did not answer.
     TimedOut,
+    /// The network said that the peer cannot be reached.
+    Unreachable,
     /// This end's application aborted it.
     Aborted,
 }
@@ -25,27 +68,12 @@ pub enum CloseReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// Congestion control allows no packet now, or a train waits to be polled: wait for
-    /// [`Event::Writable`](crate::Event::Writable).
+    /// [`Event::Writable`].
     Full,
     /// Longer than [`Endpoint::max_message`](crate::Endpoint::max_message).
     TooBig,
     /// The connection has ended or is ending.
     Closed,
-}
-
-/// The states of a connection (RFC 4340 §8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the RFC's names")]
-pub enum State {
-    Closed,
-    Listen,
-    Request,
-    Respond,
-    PartOpen,
-    Open,
-    CloseReq,
-    Closing,
-    TimeWait,
 }
 
 /// What is known of a connection.
@@ -56,7 +84,7 @@ pub struct Stats {
     /// The smoothed round-trip time.
     pub rtt: Option<Duration>,
     /// The congestion control's own figures, of what is sent.
-    pub congestion: crate::ccid::Report,
+    pub congestion: ccid::Report,
     /// Packets sent, of every type.
     pub packets_sent: u64,
     /// Packets received and valid.
@@ -65,8 +93,243 @@ pub struct Stats {
     pub datagrams_sent: u64,
     /// Datagrams received.
     pub datagrams_received: u64,
+    /// Received datagrams dropped here: no room for them, or a wrong checksum.
+    pub datagrams_dropped: u64,
     /// Sent datagrams inferred to be lost.
     pub datagrams_lost: u64,
+    /// Sent datagrams that are neither acknowledged nor known to be lost.
+    pub datagrams_in_flight: u64,
     /// Received packets that came behind later ones.
     pub reordered: u64,
+    /// The largest packet sent, in bytes of the carrier's payload.
+    pub packet_size: usize,
+}
+
+/// Which end this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It began the connection.
+    Client,
+    /// It listened.
+    Server,
+}
+
+/// Whether the application has called `close`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Use,
+    Close,
+}
+
+/// Whether the application waits for [`Event::Writable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    None,
+    Waiting,
+}
+
+/// Whether the application knows of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announced {
+    No,
+    Yes,
+}
+
+/// Whether the peer was sent a packet that takes a client out of PARTOPEN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    NotYet,
+    Open,
+}
+
+/// What is counted for [`Stats`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    packets_received: u64,
+    datagrams_sent: u64,
+    datagrams_received: u64,
+    datagrams_dropped: u64,
+    datagrams_lost: u64,
+}
+
+/// What a connection is between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) path: Path,
+    pub(crate) local_port: u16,
+    pub(crate) remote_port: u16,
+    pub(crate) service: ServiceCode,
+}
+
+/// One connection, in any state but LISTEN.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    id: ConnectionId,
+    ends: Ends,
+    role: Role,
+    phase: Phase,
+    wish: Wish,
+    refusal: Refusal,
+    announced: Announced,
+    numbers: Numbers,
+    features: Features,
+    received: Received,
+    sent: Sent,
+    sender: Box<dyn Sender>,
+    receiver: Box<dyn Receiver>,
+    timers: Timers,
+    /// Packets other than data and Acks that wait to be polled.
+    outputs: VecDeque<Output>,
+    /// Data packets that wait to be polled.
+    trains: VecDeque<Train>,
+    /// Data packets that the sender allows without being asked again.
+    allowance: usize,
+    /// Whether the sender's window was full since the last acknowledgement.
+    limited: bool,
+    /// What the sender's congestion control was last asked to have negotiated.
+    asked: ccid::Wishes,
+    /// The Sequence Window asked for in the handshake.
+    least_window: u64,
+    /// One in so many data packets is to acknowledge, at least.
+    ack_interval: u64,
+    shown: Shown,
+    debt: AckDebt,
+    drops: Drops,
+    ndp: NonData,
+    gaps: Gaps,
+    mtu: Mtu,
+    /// Init Cookies of the peer, to be sent in PARTOPEN (RFC 4340 §8.1.4).
+    cookies: Vec<Bytes>,
+    rtt: Option<Duration>,
+    /// When the latest valid packet came.
+    heard_at: Option<Instant>,
+    /// When the latest data was sent.
+    data_sent_at: Option<Instant>,
+    /// Syncs sent to hear of the last data.
+    tail_syncs: u32,
+    /// Whether data was sent since the last [`Event::Settled`].
+    unsettled: Settlement,
+    /// Limits Syncs for sequence-invalid packets.
+    syncs: Bucket,
+    /// Bytes and number of messages in the event queue.
+    queued_bytes: usize,
+    queued_messages: usize,
+    counts: Counts,
+}
+
+/// Whether something was sent that [`Event::Settled`] has not been said of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settlement {
+    Told,
+    Owed,
+}
+
+impl Connection {
+    /// Its name.
+    pub(crate) const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Its phase, when it is over.
+    pub(crate) const fn ended(&self) -> Option<(CloseReason, bool)> {
+        match &self.phase {
+            Phase::Ended { reason, time_wait } => Some((*reason, *time_wait)),
+            Phase::Request(_)
+            | Phase::Respond { .. }
+            | Phase::PartOpen(_)
+            | Phase::Open
+            | Phase::CloseReq(_)
+            | Phase::Closing(_) => None,
+        }
+    }
+
+    /// Addresses, ports and service.
+    pub(crate) const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
+    /// Whether it is in RESPOND, and counts as half-open.
+    pub(crate) const fn is_half_open(&self) -> bool {
+        matches!(self.phase, Phase::Respond { .. })
+    }
+
+    /// The round-trip time, or what it is taken to be (RFC 4340 §3.4).
+    fn rtt(&self) -> Duration {
+        self.rtt.unwrap_or(DEFAULT_RTT)
+    }
+
+    fn tell(&self, cx: &mut Context, event: Event) {
+        cx.events.push_back((self.id, event));
+    }
+
+    /// It is over. The endpoint removes it when the call that led here is done.
+    fn end(&mut self, cx: &mut Context, reason: CloseReason, time_wait: bool) {
+        if matches!(self.phase, Phase::Ended { .. }) {
+            return;
+        }
+        self.phase = Phase::Ended { reason, time_wait };
+        self.outputs.clear();
+        while let Some(train) = self.trains.pop_front() {
+            cx.give_buffer(train.into_bytes());
+        }
+        if self.announced == Announced::Yes {
+            self.tell(cx, Event::Closed(reason));
+        }
+    }
+
+    /// A message left the event queue.
+    pub(crate) const fn on_message_taken(&mut self, bytes: usize) {
+        self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
+        self.queued_messages = self.queued_messages.saturating_sub(1);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            state: self.phase.state(),
+            rtt: self.rtt,
+            congestion: self.sender.report(),
+            packets_sent: self.numbers.sent,
+            packets_received: self.counts.packets_received,
+            datagrams_sent: self.counts.datagrams_sent,
+            datagrams_received: self.counts.datagrams_received,
+            datagrams_dropped: self.counts.datagrams_dropped,
+            datagrams_lost: self.counts.datagrams_lost,
+            datagrams_in_flight: self.sent.in_flight(),
+            reordered: self.gaps.late(),
+            packet_size: self.mtu.size(),
+        }
+    }
+
+    /// Sequence Window at the peer: the window for its numbers (W of RFC 4340 §7.5.1).
+    fn seq_window(&self) -> u64 {
+        self.features.there().sequence_window
+    }
+
+    /// Sequence Window here: the window for acknowledgement numbers (W').
+    fn ack_window(&self) -> u64 {
+        self.features.here().sequence_window
+    }
+
+    /// The first number sent.
+    #[cfg(test)]
+    pub(crate) const fn iss(&self) -> Seq {
+        self.numbers.iss
+    }
+
+    /// As if packets up to `seq` had been sent and lost.
+    #[cfg(test)]
+    pub(crate) fn jump(&mut self, seq: Seq) {
+        while self.numbers.gss != seq {
+            let next = self.numbers.next();
+            self.sent
+                .on_sent(self.heard_at.expect("established"), next, None);
+            self.numbers.on_sent();
+        }
+        self.numbers.gar = seq;
+    }
+
+    /// The number of the next packet.
+    fn next_seq(&self) -> Seq {
+        self.numbers.next()
+    }
 }

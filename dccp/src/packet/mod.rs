@@ -4,12 +4,13 @@
 
 mod ack_vector;
 mod checksum;
+mod describe;
 mod header;
 mod options;
 mod reset;
 
 pub use ack_vector::{AckVector, PacketState, Run};
-pub use checksum::{Checksum, internet_checksum};
-pub use header::{DecodeError, Header, Kind, Packet, PacketType};
-pub use options::{Feature, DccpOption, OptionWriter, Options, Side};
+pub use checksum::{Checksum, data_checksum, internet_checksum};
+pub use header::{DecodeError, Header, Kind, MAX_HEADER_LEN, Packet, PacketType};
+pub use options::{Bound, DccpOption, Feature, OptionWriter, Options, OptionsOn, Side};
 pub use reset::{Reset, ResetCode};

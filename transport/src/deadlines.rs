@@ -3,15 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::slots::Key;
-
 /// One connection's deadline.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     /// What the connection asked for last.
     due: Option<Instant>,
     /// Under what the connection is found in [`Deadlines`]: never later than `due`.
     queued: Option<Instant>,
+}
+
+impl Deadline {
+    /// That of something that waits for nothing.
+    pub const NEVER: Self = Self {
+        due: None,
+        queued: None,
+    };
 }
 
 /// All deadlines, the next one first.
@@ -20,14 +26,29 @@ pub(crate) struct Deadline {
 /// its deadline moves away, and is put right when the old time has come; it changes place only
 /// when its deadline comes nearer. There is at most one entry for each connection, and every
 /// operation is O(log n).
-#[derive(Debug, Default)]
-pub(crate) struct Deadlines {
-    queue: BTreeSet<(Instant, Key)>,
+#[derive(Debug)]
+pub struct Deadlines<K> {
+    queue: BTreeSet<(Instant, K)>,
 }
 
-impl Deadlines {
+impl<K> Default for Deadlines<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K> Deadlines<K> {
+    /// None.
+    pub const fn new() -> Self {
+        Self {
+            queue: BTreeSet::new(),
+        }
+    }
+}
+
+impl<K: Copy + Ord> Deadlines<K> {
     /// Moves the deadline of `key` to `due`.
-    pub(crate) fn set(&mut self, key: Key, deadline: &mut Deadline, due: Option<Instant>) {
+    pub fn set(&mut self, key: K, deadline: &mut Deadline, due: Option<Instant>) {
         deadline.due = due;
         let Some(due) = due else { return };
         if deadline.queued.is_none_or(|queued| due < queued) {
@@ -41,7 +62,7 @@ impl Deadlines {
     }
 
     /// Forgets `key`.
-    pub(crate) fn remove(&mut self, key: Key, deadline: &mut Deadline) {
+    pub fn remove(&mut self, key: K, deadline: &mut Deadline) {
         if let Some(queued) = deadline.queued.take() {
             self.queue.remove(&(queued, key));
         }
@@ -49,7 +70,7 @@ impl Deadlines {
     }
 
     /// A key whose deadline may have come by `now`: ask [`Self::is_due`].
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<Key> {
+    pub fn pop(&mut self, now: Instant) -> Option<K> {
         let (at, key) = *self.queue.first()?;
         if at > now {
             return None;
@@ -60,7 +81,7 @@ impl Deadlines {
 
     /// Whether the deadline of `key`, which [`Self::pop`] returned, has come; queues it again if
     /// not.
-    pub(crate) fn is_due(&mut self, key: Key, deadline: &mut Deadline, now: Instant) -> bool {
+    pub fn is_due(&mut self, key: K, deadline: &mut Deadline, now: Instant) -> bool {
         deadline.queued = None;
         if deadline.due.is_some_and(|due| due <= now) {
             return true;
@@ -70,7 +91,7 @@ impl Deadlines {
     }
 
     /// The earliest time for which [`Self::pop`] may return something.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         self.queue.first().map(|(at, _)| *at)
     }
 }
@@ -80,18 +101,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock;
-    use crate::slots::Slots;
 
-    fn key() -> Key {
-        Slots::new().insert(()).unwrap()
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
+    fn clock() -> Instant {
+        Instant::now()
     }
 
     #[test]
     fn a_deadline_that_moves_away_is_due_at_its_new_time_only() {
         let (start, second) = (clock(), Duration::from_secs(1));
         let mut deadlines = Deadlines::default();
-        let (key, mut deadline) = (key(), Deadline::default());
+        let (key, mut deadline) = (7, Deadline::default());
         for n in 1..=100 {
             deadlines.set(key, &mut deadline, Some(start + n * second));
         }
@@ -109,7 +129,7 @@ mod tests {
     fn a_deadline_that_comes_nearer_replaces_the_old_one() {
         let (start, second) = (clock(), Duration::from_secs(1));
         let mut deadlines = Deadlines::default();
-        let (key, mut deadline) = (key(), Deadline::default());
+        let (key, mut deadline) = (7, Deadline::default());
         for n in (1..=100).rev() {
             deadlines.set(key, &mut deadline, Some(start + n * second));
         }
@@ -122,7 +142,7 @@ mod tests {
     fn a_deadline_that_was_taken_back_never_comes() {
         let (start, second) = (clock(), Duration::from_secs(1));
         let mut deadlines = Deadlines::default();
-        let (key, mut deadline) = (key(), Deadline::default());
+        let (key, mut deadline) = (7, Deadline::default());
         deadlines.set(key, &mut deadline, Some(start + second));
         deadlines.set(key, &mut deadline, None);
         assert_eq!(deadlines.pop(start + second), Some(key));

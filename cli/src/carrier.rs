@@ -1,0 +1,125 @@
+//! What SCTP or DCCP packets travel in, and the stacks of our own for where it is not the kernel.
+
+use std::fmt;
+use std::io;
+
+use dccp::Endpoint;
+use dccp::ccid::Ccid;
+use socket::Protocol;
+use transport::{DccpClient, DccpStack};
+
+use crate::args::Via;
+use crate::exit::{Code, Failure};
+
+/// The UDP ports of RFC 6951 and RFC 6773.
+const SCTP_UDP_PORT: u16 = 9899;
+const DCCP_UDP_PORT: u16 = 6511;
+
+/// What packets travel in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// The kernel's own protocol.
+    Kernel,
+    /// UDP, with the server's port.
+    Udp(u16),
+    /// IP itself.
+    Raw,
+}
+
+impl Carrier {
+    /// The server's UDP port, in UDP.
+    pub(crate) const fn udp_port(self) -> Option<u16> {
+        match self {
+            Self::Udp(port) => Some(port),
+            Self::Kernel | Self::Raw => None,
+        }
+    }
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel => f.write_str("kernel"),
+            Self::Udp(port) => write!(f, "udp port {port}"),
+            Self::Raw => f.write_str("raw ip"),
+        }
+    }
+}
+
+/// The carriers that `--via` and `--udp-port` mean, in the order in which they are tried.
+pub(crate) fn carriers(
+    via: Via,
+    protocol: Protocol,
+    udp_port: Option<u16>,
+) -> Result<Vec<Carrier>, Failure> {
+    let udp = Carrier::Udp(udp_port.unwrap_or(match protocol {
+        Protocol::Sctp => SCTP_UDP_PORT,
+        Protocol::Dccp => DCCP_UDP_PORT,
+    }));
+    let stack = protocol == Protocol::Dccp;
+    match via {
+        Via::Auto if stack => Ok(vec![Carrier::Kernel, udp]),
+        Via::Auto | Via::Kernel => Ok(vec![Carrier::Kernel]),
+        Via::Udp if stack => Ok(vec![udp]),
+        Via::Raw if stack => Ok(vec![Carrier::Raw]),
+        Via::Udp | Via::Raw => Err(Failure::new(
+            Code::NotAvailable,
+            "this version has no SCTP stack of its own yet",
+        )
+        .hint("use --via kernel on a machine whose kernel has SCTP, or --proto dccp")),
+    }
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}
+
+/// The settings of a DCCP stack in `carrier`, for a client.
+pub(crate) fn dccp_config(carrier: Carrier, ccid: Option<u8>) -> dccp::Config {
+    let default = dccp::Config::default();
+    dccp::Config {
+        carrier: match carrier {
+            Carrier::Raw => dccp::Carrier::Ip,
+            Carrier::Kernel | Carrier::Udp(_) => dccp::Carrier::Udp,
+        },
+        ccids: ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
+        ecn: true,
+        ..dccp::Config::default()
+    }
+}
+
+/// A DCCP stack that nobody can guess the numbers of. `client` is of no meaning to a server.
+pub(crate) fn dccp_stack(config: dccp::Config, client: DccpClient) -> io::Result<DccpStack> {
+    Ok(DccpStack::new(Endpoint::new(config, seed()?), client))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_the_kernel_and_then_udp() {
+        let of = |via, protocol| carriers(via, protocol, None);
+        let udp = Carrier::Udp(6511);
+        assert_eq!(
+            of(Via::Auto, Protocol::Dccp).unwrap(),
+            [Carrier::Kernel, udp]
+        );
+        assert_eq!(of(Via::Udp, Protocol::Dccp).unwrap(), [udp]);
+        assert_eq!(of(Via::Auto, Protocol::Sctp).unwrap(), [Carrier::Kernel]);
+        assert_eq!(
+            carriers(Via::Udp, Protocol::Dccp, Some(7)).unwrap(),
+            [Carrier::Udp(7)]
+        );
+        let failure = of(Via::Udp, Protocol::Sctp).unwrap_err();
+        assert_eq!(failure.code, Code::NotAvailable);
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(seed().unwrap(), seed().unwrap());
+    }
+}

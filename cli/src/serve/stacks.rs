@@ -1,0 +1,77 @@
+//! Packet sockets with stacks of our own.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use dccp::ServiceCode;
+use socket::{PacketConfig, Protocol, RawSocket, UdpSocket};
+use transport::{
+    Connection, DatagramSocket, DccpClient, Discard, Host, Limits, Path, Service, Stack,
+};
+
+use super::{Housed, Options, Place, ServeError};
+use crate::carrier::{self, Carrier};
+
+/// The first of the ports that nobody is given for good (RFC 6335 §6).
+const FIRST_FREE_PORT: u16 = 49_152;
+
+/// A port of DCCP or SCTP on a stack of our own, where every port is free.
+pub(super) fn free_port() -> Result<u16, ServeError> {
+    let seed = carrier::seed().map_err(ServeError::System)?;
+    Ok(FIRST_FREE_PORT | u16::from_ne_bytes([seed[0], seed[1]]))
+}
+
+/// A DCCP stack that listens at `address`, and what `carrier` brings there.
+pub(super) fn dccp<V>(
+    options: &Options,
+    carrier: Carrier,
+    address: SocketAddr,
+    service: V,
+) -> Result<Housed, ServeError>
+where
+    V: Service<Machine: Send, Application: Send> + Send + 'static,
+{
+    let default = carrier::dccp_config(carrier, options.ccid);
+    let config = dccp::Config {
+        listen: Some(address.port()),
+        service_codes: options
+            .service_codes
+            .iter()
+            .copied()
+            .map(ServiceCode)
+            .collect(),
+        connections: options.max_connections.unwrap_or(default.connections),
+        ..default
+    };
+    let client = DccpClient {
+        service: ServiceCode(0),
+        udp_port: None,
+        local: None,
+    };
+    let stack = carrier::dccp_stack(config, client).map_err(ServeError::System)?;
+    let host = Host::server(stack, service, options.limits());
+    let config = PacketConfig::default();
+    match carrier {
+        Carrier::Raw => {
+            let socket = RawSocket::bind(Protocol::Dccp, address, &config)?;
+            Ok(housed(host, socket, Place { address, carrier }))
+        }
+        Carrier::Kernel | Carrier::Udp(_) => {
+            let port = carrier.udp_port().unwrap_or(0);
+            let socket = UdpSocket::bind(SocketAddr::new(address.ip(), port), &config)
+                .map_err(ServeError::Udp)?;
+            let carrier = Carrier::Udp(socket.local_addr().port());
+            Ok(housed(host, socket, Place { address, carrier }))
+        }
+    }
+}
+
+fn housed<K, V, S>(host: Host<K, V>, socket: S, place: Place) -> Housed
+where
+    K: Stack<Id: Send> + Send + 'static,
+    V: Service<Machine: Send, Application: Send> + Send + 'static,
+    S: DatagramSocket<Peer = Path> + AsFd + Send + 'static,
+{
+    let connection = Connection::new(host, socket, Discard, Limits::SHARED);
+    (Box::new(connection), place)
+}

@@ -1,0 +1,292 @@
+//! How large packets may be (RFC 4340 §14): a base size that every path carries, and probes with
+//! padded Syncs for more, as RFC 8899 has them.
+
+use std::time::{Duration, Instant};
+
+use super::output::Output;
+use super::sent::Settled;
+use super::{Connection, Phase, Timer};
+use crate::endpoint::Context;
+use crate::{Config, Seq};
+
+/// Sizes that are worth a probe: carrier payloads of links and tunnels that are common. The
+/// largest size allowed is tried first.
+const LADDER: [usize; 9] = [1280, 1372, 1400, 1452, 1472, 1480, 4052, 8952, 16_332];
+
+/// A size is tried so often (RFC 8899 MAX_PROBES).
+const TRIES: u32 = 3;
+
+/// A probe is waited for at least so long.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+
+/// So many timeouts or losses without any large packet acknowledged, and the path is taken to
+/// carry no more than the base size (RFC 8899 §4.3, black hole detection).
+const SUSPICIOUS_TIMEOUTS: u32 = 2;
+const SUSPICIOUS_LOSSES: u64 = 32;
+
+/// What is being found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Search {
+    /// Nothing, before the connection is open or while nothing more is to be tried.
+    Rest,
+    /// A probe waits to be polled.
+    Wanted { size: usize, tries: u32 },
+    /// A probe is out.
+    Sent { size: usize, tries: u32, seq: Seq },
+}
+
+/// What bounds the search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ceiling {
+    /// The settings or the socket allow so much; it is tried first, which on a loopback
+    /// interface, or where the socket knows the path, is all.
+    Allowed(usize),
+    /// A probe of this size got no answer.
+    Failed(usize),
+}
+
+/// The packet size of a path.
+#[derive(Debug)]
+pub(super) struct Mtu {
+    base: usize,
+    current: usize,
+    ceiling: Ceiling,
+    search: Search,
+    /// Of large packets, since one was acknowledged.
+    timeouts: u32,
+    losses: u64,
+}
+
+impl Mtu {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            base: config.base_packet,
+            current: config.base_packet,
+            ceiling: Ceiling::Allowed(config.max_packet),
+            search: Search::Rest,
+            timeouts: 0,
+            losses: 0,
+        }
+    }
+
+    /// Bytes of the largest packet to be sent.
+    pub(super) const fn size(&self) -> usize {
+        self.current
+    }
+
+    /// A probe of `size` bytes went out as `seq`: until when to wait for its answer.
+    pub(super) fn on_probe_sent(
+        &mut self,
+        now: Instant,
+        seq: Seq,
+        size: usize,
+        wait: Duration,
+    ) -> Instant {
+        let tries = match self.search {
+            Search::Wanted { tries, .. } | Search::Sent { tries, .. } => tries,
+            Search::Rest => 1,
+        };
+        self.search = Search::Sent { size, tries, seq };
+        now + wait.max(LEAST_WAIT)
+    }
+
+    /// The size of the next probe, if one is wanted.
+    fn next_probe(&mut self) -> Option<usize> {
+        let size = match self.ceiling {
+            Ceiling::Allowed(size) => Some(size).filter(|size| *size > self.current),
+            Ceiling::Failed(failed) => {
+                let mut rungs = LADDER.into_iter();
+                rungs.find(|size| *size > self.current && *size < failed)
+            }
+        };
+        self.search = size.map_or(Search::Rest, |size| Search::Wanted { size, tries: 1 });
+        size
+    }
+
+    /// A SyncAck for `ack` came: whether it answers the probe.
+    fn on_sync_ack(&mut self, ack: Seq) -> bool {
+        let Search::Sent { size, seq, .. } = self.search else {
+            return false;
+        };
+        if ack != seq {
+            return false;
+        }
+        self.current = self.current.max(size);
+        self.timeouts = 0;
+        self.losses = 0;
+        true
+    }
+
+    /// A probe was not answered: whether it is to be sent again, with which size.
+    fn on_probe_lost(&mut self) -> Option<usize> {
+        let Search::Sent { size, tries, .. } = self.search else {
+            return None;
+        };
+        // What is allowed is a guess, and is tried once; a lost packet costs little there.
+        let guess = self.ceiling == Ceiling::Allowed(size);
+        if tries < TRIES && !guess {
+            self.search = Search::Wanted {
+                size,
+                tries: tries + 1,
+            };
+            return Some(size);
+        }
+        self.ceiling = Ceiling::Failed(size);
+        None
+    }
+
+    /// The path takes packets of at most `limit` bytes.
+    fn on_limit(&mut self, limit: usize) {
+        self.ceiling = Ceiling::Allowed(limit);
+        self.current = self.current.min(limit);
+        self.base = self.base.min(limit);
+    }
+
+    /// Acknowledgements tell whether large packets arrive.
+    pub(super) fn on_settled(&mut self, settled: &Settled) {
+        if self.current <= self.base {
+            return;
+        }
+        let base = u64::try_from(self.base).unwrap_or(u64::MAX);
+        if settled.received_bytes > settled.received.saturating_mul(base) {
+            self.timeouts = 0;
+            self.losses = 0;
+        } else {
+            self.losses += settled.lost;
+        }
+    }
+
+    /// The congestion control's timeout struck.
+    pub(super) const fn on_timeout(&mut self) {
+        self.timeouts += 1;
+    }
+
+    /// Whether large packets seem to get lost always; falls back to the base size then.
+    fn falls_back(&mut self) -> bool {
+        let suspicious = self.timeouts >= SUSPICIOUS_TIMEOUTS || self.losses >= SUSPICIOUS_LOSSES;
+        if !suspicious || self.current <= self.base {
+            return false;
+        }
+        self.ceiling = Ceiling::Allowed(self.current);
+        self.current = self.base;
+        self.timeouts = 0;
+        self.losses = 0;
+        true
+    }
+}
+
+impl Connection {
+    /// Looks for a larger packet size, in OPEN.
+    pub(super) fn begin_probing(&mut self, cx: &Context, now: Instant) {
+        if !cx.config.probe_mtu || !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        self.mtu.ceiling = Ceiling::Allowed(cx.config.max_packet.min(cx.socket_limit));
+        self.continue_probing(cx, now);
+    }
+
+    fn continue_probing(&mut self, cx: &Context, now: Instant) {
+        match self.mtu.next_probe() {
+            Some(size) => self.push_output(Output::Probe(size)),
+            None => self.timers.set(Timer::Mtu, now + cx.config.probe_again),
+        }
+    }
+
+    /// A valid SyncAck came.
+    pub(super) fn on_sync_ack(&mut self, cx: &Context, now: Instant, ack: Seq) {
+        if self.mtu.on_sync_ack(ack) {
+            self.timers.stop(Timer::Mtu);
+            self.continue_probing(cx, now);
+        }
+    }
+
+    /// A probe was not answered in time, or it is time to look again.
+    pub(super) fn on_mtu_timer(&mut self, cx: &Context, now: Instant) {
+        if self.mtu.search == Search::Rest {
+            return self.begin_probing(cx, now);
+        }
+        match self.mtu.on_probe_lost() {
+            Some(size) => self.push_output(Output::Probe(size)),
+            None => self.continue_probing(cx, now),
+        }
+    }
+
+    /// What was polled last was too large for the socket, which takes `limit` bytes.
+    pub(crate) fn on_rejected(&mut self, cx: &Context, now: Instant, limit: usize) {
+        let probing = matches!(self.mtu.search, Search::Sent { .. });
+        self.mtu.on_limit(limit);
+        if probing {
+            self.timers.stop(Timer::Mtu);
+            self.continue_probing(cx, now);
+        }
+    }
+
+    /// A router says that a packet was too large for its next link, which takes `limit` bytes of
+    /// what carries DCCP; `seq`: the number of that packet. Believed only for packets in flight
+    /// and for less than what is sent now (RFC 4340 §14.1).
+    pub(crate) fn on_too_big(&mut self, cx: &Context, now: Instant, seq: Seq, limit: usize) {
+        let in_flight = seq.is_within(self.numbers.gar, self.numbers.gss);
+        let probed = match self.mtu.search {
+            Search::Sent {
+                size, seq: probe, ..
+            } => (probe == seq).then_some(size),
+            Search::Rest | Search::Wanted { .. } => None,
+        };
+        if !in_flight || limit >= probed.unwrap_or(self.mtu.current) {
+            return;
+        }
+        // No path is taken to carry less than an Ack with its options needs.
+        self.on_rejected(cx, now, limit.max(crate::config::LEAST_PACKET));
+    }
+
+    /// Falls back to the base size when large packets get lost always.
+    pub(super) fn check_black_hole(&mut self, cx: &Context, now: Instant) {
+        if self.mtu.falls_back() {
+            self.continue_probing(cx, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(takes: usize) -> (usize, Vec<usize>) {
+        let mut mtu = Mtu::new(&Config::default());
+        let start = crate::test_support::start();
+        let mut probes = Vec::new();
+        let mut next = mtu.next_probe();
+        while let Some(size) = next {
+            probes.push(size);
+            let seq = Seq::new(probes.len() as u64);
+            mtu.on_probe_sent(start, seq, size, Duration::ZERO);
+            next = if size <= takes {
+                assert!(mtu.on_sync_ack(seq));
+                mtu.next_probe()
+            } else {
+                mtu.on_probe_lost().or_else(|| mtu.next_probe())
+            };
+        }
+        (mtu.size(), probes)
+    }
+
+    #[test]
+    fn a_loopback_interface_takes_one_probe() {
+        assert_eq!(search(65_507), (65_507, vec![65_507]));
+    }
+
+    #[test]
+    fn an_ethernet_path_is_found_from_below() {
+        let (size, probes) = search(1472);
+        assert_eq!(size, 1472);
+        assert_eq!(probes[..6], [65_507, 1280, 1372, 1400, 1452, 1472]);
+        assert!(probes.len() <= 6 + 3 + 1, "{probes:?}");
+    }
+
+    #[test]
+    fn a_path_of_the_base_size_stays_there() {
+        let (size, probes) = search(1200);
+        assert_eq!(size, 1200);
+        assert!(probes.len() <= 8, "{probes:?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! RFC 4340 §8.5 step 16: data for the application, and what becomes of it otherwise.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::steps::Incoming;
+use super::{Connection, Phase};
+use crate::Seq;
+use crate::endpoint::{Context, Event};
+use crate::packet::{DccpOption, OptionWriter, PacketType, data_checksum};
+
+/// Why data that came was not delivered (RFC 4340 §11.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DropCode {
+    /// A second piece on a Request, or coverage too small.
+    Protocol = 0,
+    /// The application does not take it any more.
+    NotListening = 1,
+    /// No room in the event queue.
+    ReceiveBuffer = 2,
+    /// The Data Checksum is wrong.
+    Corrupt = 3,
+}
+
+/// Drops that are remembered until they are told; of more the oldest are not told.
+const KEPT: usize = 64;
+
+/// Data dropped here that the peer is to be told of (Data Dropped, RFC 4340 §11.7).
+#[derive(Debug, Default)]
+pub(super) struct Drops {
+    /// Ascending numbers.
+    told: VecDeque<(Seq, DropCode)>,
+}
+
+impl Drops {
+    fn note(&mut self, seq: Seq, code: DropCode) {
+        if self.told.len() >= KEPT {
+            self.told.pop_front();
+        }
+        let at = self.told.iter().rposition(|(other, _)| other.precedes(seq));
+        self.told.insert(at.map_or(0, |at| at + 1), (seq, code));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Writes them for acknowledgement number `gsr`, and forgets them if that is done: a report
+    /// that is lost is not repeated, as the peer has nothing to repair but its rate.
+    pub(super) fn write(&mut self, gsr: Seq, options: &mut OptionWriter) {
+        if self.told.is_empty() {
+            return;
+        }
+        let mut blocks = [0; 253];
+        let mut length = 0;
+        let mut next = gsr;
+        for (seq, code) in self.told.iter().rev() {
+            let Ok(mut between) = u64::try_from(seq.distance_to(next)) else {
+                continue;
+            };
+            // Normal blocks first: up to 128 delivered packets each.
+            while between > 0 && length < blocks.len() {
+                let run = between.min(128);
+                blocks[length] = u8::try_from(run - 1).unwrap_or(0);
+                length += 1;
+                between -= run;
+            }
+            if length == blocks.len() {
+                break;
+            }
+            blocks[length] = 0x80 | (*code as u8) << 4;
+            length += 1;
+            next = seq.minus(1);
+        }
+        if length == 0 || options.push(DccpOption::DataDropped(&blocks[..length])) {
+            self.told.clear();
+        }
+    }
+}
+
+impl Connection {
+    /// Step 16: delivers the data of a packet to the application. Data on a Request waits in
+    /// RESPOND; see step 11.
+    pub(super) fn step_16_deliver(&mut self, cx: &mut Context, _: Instant, p: &Incoming<'_>) {
+        let delivers = match p.packet_type() {
+            PacketType::Data | PacketType::DataAck => true,
+            PacketType::Response => !p.packet.data.is_empty(),
+            PacketType::Request
+            | PacketType::Ack
+            | PacketType::CloseReq
+            | PacketType::Close
+            | PacketType::Reset
+            | PacketType::Sync
+            | PacketType::SyncAck
+            | PacketType::Listen => false,
+        };
+        if !delivers {
+            return;
+        }
+        if p.packet_type() == PacketType::Response {
+            // Never from more than one Response (RFC 4340 §8.5 step 16).
+            if self.counts.datagrams_received > 0 || self.counts.datagrams_dropped > 0 {
+                return self.drop_data(p.seq, DropCode::Protocol);
+            }
+        }
+        if !self.features.may_take_data() {
+            // The peer does not know yet that its marks cannot be read (RFC 4340 §12.1).
+            return self.drop_data(p.seq, DropCode::Protocol);
+        }
+        let cscov = p.packet.header.cscov;
+        if cscov != 0 && !self.accepts_coverage(cscov) {
+            return self.drop_data(p.seq, DropCode::Protocol);
+        }
+        if let Some(checksum) = p.said.data_checksum
+            && data_checksum(p.packet.data) != checksum
+        {
+            return self.drop_data(p.seq, DropCode::Corrupt);
+        }
+        if !matches!(self.phase, Phase::PartOpen(_) | Phase::Open) {
+            // In CLOSEREQ and CLOSING data may be ignored (RFC 4340 §8.3).
+            return self.drop_data(p.seq, DropCode::NotListening);
+        }
+        let length = p.packet.data.len();
+        if self.queued_bytes + length > cx.config.receive_bytes
+            || self.queued_messages >= cx.config.receive_messages
+        {
+            return self.drop_data(p.seq, DropCode::ReceiveBuffer);
+        }
+        let data = if length == 0 {
+            Bytes::new()
+        } else {
+            p.datagram.slice_ref(p.packet.data)
+        };
+        self.deliver_message(cx, data);
+    }
+
+    pub(super) fn deliver_message(&mut self, cx: &mut Context, data: Bytes) {
+        self.counts.datagrams_received += 1;
+        self.queued_bytes += data.len();
+        self.queued_messages += 1;
+        self.tell(cx, Event::Message(data));
+    }
+
+    /// Data came and is not delivered: the packet counts as received, and the peer is told.
+    pub(super) fn drop_data(&mut self, seq: Seq, code: DropCode) {
+        self.counts.datagrams_dropped += 1;
+        self.drops.note(seq, code);
+    }
+
+    /// RFC 4340 §9.2.1; over UDP it has no effect (RFC 6773 §3.3.1).
+    fn accepts_coverage(&self, cscov: u8) -> bool {
+        let least = self.features.here().min_checksum_coverage;
+        least > 0 && cscov >= least
+    }
+}

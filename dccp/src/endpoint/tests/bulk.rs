@@ -1,0 +1,207 @@
+//! Many packets.
+
+use std::time::Duration;
+
+use super::pair::{Pair, client_config, messages, server_config};
+use crate::{Config, ConnectionId, Event, SendError};
+
+/// Sends as much as is allowed of `left` datagrams from the server.
+fn pour(pair: &mut Pair, id: ConnectionId, left: &mut u64) {
+    while *left > 0 {
+        let sent = pair.z.endpoint.send_with(pair.now, id, |room, out| {
+            out.resize(out.len() + room, 7);
+            Some(())
+        });
+        match sent {
+            Ok(sent) => assert_eq!(sent, Some(())),
+            Err(SendError::Full) => break,
+            Err(error) => panic!("{error:?}"),
+        }
+        *left -= 1;
+    }
+    pair.poll();
+}
+
+fn bulk(client: Config, server: Config, count: u64) -> (Pair, u64) {
+    let (mut pair, a, z) = Pair::new(client, server).connected();
+    let mut left = count;
+    let mut came = 0;
+    pour(&mut pair, z, &mut left);
+    for _ in 0..100_000 {
+        if came == count {
+            break;
+        }
+        if pair.deliver_one().is_none() {
+            pair.next_timer();
+        }
+        came += messages(&pair.a.take_events()).len() as u64;
+        pair.z.take_events();
+        pour(&mut pair, z, &mut left);
+    }
+    let _ = a;
+    (pair, came)
+}
+
+#[test]
+fn ten_thousand_datagrams_arrive() {
+    let (mut pair, came) = bulk(client_config(), server_config(), 10_000);
+    assert_eq!(came, 10_000);
+    pair.run(Duration::from_secs(1));
+    assert!(
+        pair.z
+            .take_events()
+            .iter()
+            .any(|event| matches!(event, Event::Settled))
+    );
+}
+
+/// Prints what a packet costs, both ends together, with two copies of its payload. Run with
+/// `cargo test --release -p dccp cost_of -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
+fn cost_of_a_packet() {
+    let config = |config: Config| Config {
+        base_packet: 1400,
+        ..config
+    };
+    let (mut pair, _, z) = Pair::new(config(client_config()), config(server_config())).connected();
+    pair.delay = Duration::from_micros(50);
+    let body = vec![7; 1400];
+    let mut target = vec![0; 1400];
+    let mut buffer = Vec::new();
+    let count = 2_000_000;
+    let (mut came, mut left) = (0, count);
+    let begin = std::time::Instant::now();
+    while came < count {
+        while left > 0
+            && pair
+                .z
+                .endpoint
+                .send_with(pair.now, z, |room, out| {
+                    out.extend_from_slice(&body[..room]);
+                    Some(())
+                })
+                .is_ok()
+        {
+            left -= 1;
+        }
+        let before = came;
+        while let Some(transmit) = pair.z.endpoint.poll_transmit(pair.now, 65_507, &mut buffer) {
+            // As a socket does it: the train comes in a buffer of its own.
+            let datagram = crate::Datagram {
+                path: super::pair::path(26),
+                ecn: transmit.ecn,
+                segment_size: transmit.segment_size,
+                payload: bytes::Bytes::copy_from_slice(&buffer),
+            };
+            buffer.clear();
+            pair.a.endpoint.handle_packet(pair.now, datagram);
+            while let Some((_, event)) = pair.a.endpoint.poll_event() {
+                if let Event::Message(data) = event {
+                    target[..data.len()].copy_from_slice(&data);
+                    came += 1;
+                }
+            }
+        }
+        pair.now += Duration::from_micros(50);
+        let now = pair.now;
+        if before == came {
+            pair.a.endpoint.handle_timeout(now);
+            pair.z.endpoint.handle_timeout(now);
+        }
+        while let Some(transmit) = pair.a.endpoint.poll_transmit(now, 65_507, &mut buffer) {
+            let datagram = crate::Datagram {
+                path: super::pair::path(1),
+                ecn: transmit.ecn,
+                segment_size: transmit.segment_size,
+                payload: bytes::Bytes::copy_from_slice(&buffer),
+            };
+            buffer.clear();
+            pair.z.endpoint.handle_packet(now, datagram);
+        }
+        while pair.z.endpoint.poll_event().is_some() {}
+    }
+    let each = begin.elapsed() / u32::try_from(count).unwrap();
+    println!("{each:?} a packet; {:?}", pair.z.endpoint.stats(z));
+    println!("{:?}", pair.a.endpoint.counts());
+}
+
+/// Loses one packet or train in `one_in`, both ways, and gives what the client was told.
+fn lossy(one_in: u64, count: u64) -> (Pair, Vec<Event>, Vec<Event>) {
+    let (mut pair, a, z) = Pair::new(client_config(), server_config()).connected();
+    let (mut left, mut step) = (count, 0);
+    let (mut client, mut server) = (Vec::new(), Vec::new());
+    for _ in 0..200_000 {
+        pour(&mut pair, z, &mut left);
+        if left == 0 {
+            pair.z.endpoint.close(pair.now, z);
+            pair.poll();
+        }
+        let due = |link: &super::pair::Link| link.front().map(|(at, ..)| *at);
+        let (to_z, to_a) = (due(&pair.to_z), due(&pair.to_a));
+        step = (step * 1_103_515_245 + 12_345) % (1 << 31);
+        let next = [to_z, to_a].into_iter().flatten().min();
+        let timers = [
+            pair.a.endpoint.poll_timeout(),
+            pair.z.endpoint.poll_timeout(),
+        ];
+        let timer = timers.into_iter().flatten().min();
+        match (next, timer) {
+            (Some(next), timer) if timer.is_none_or(|timer| next <= timer) => {
+                if (step >> 12) % one_in == 0 {
+                    pair.now = pair.now.max(next);
+                    pair.lose(to_z == Some(next));
+                } else {
+                    pair.deliver_one();
+                }
+            }
+            (_, Some(_)) => pair.next_timer(),
+            _ => break,
+        }
+        client.extend(pair.a.take_events());
+        server.extend(pair.z.take_events());
+        if pair.a.endpoint.connections() + pair.z.endpoint.connections() == 0 {
+            break;
+        }
+    }
+    let _ = a;
+    (pair, client, server)
+}
+
+#[test]
+fn losses_are_told_and_the_connection_still_ends_in_good_order() {
+    let (pair, client, server) = lossy(20, 3000);
+    assert_eq!(
+        pair.a.endpoint.connections() + pair.z.endpoint.connections(),
+        0
+    );
+    let came = messages(&client).len() as u64;
+    let missing: u64 = client
+        .iter()
+        .map(|event| {
+            if let Event::Missing(count) = event {
+                *count
+            } else {
+                0
+            }
+        })
+        .sum();
+    assert!((2000..3000).contains(&came), "{came}");
+    // What is lost at the very end has no later packets that would tell.
+    assert!(
+        (2950..=3010).contains(&(came + missing)),
+        "{came} came, {missing} missing"
+    );
+    assert!(server.iter().any(|event| matches!(event, Event::Settled)));
+    assert!(matches!(
+        server.last(),
+        Some(Event::Closed(
+            crate::CloseReason::Graceful | crate::CloseReason::TimedOut
+        ))
+    ));
+    assert!(matches!(
+        client.last(),
+        Some(Event::Closed(crate::CloseReason::Graceful))
+    ));
+}

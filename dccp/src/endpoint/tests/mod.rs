@@ -1,0 +1,7 @@
+//! Two endpoints as one test subject.
+
+mod pair;
+
+mod bulk;
+mod handshake;
+mod windows;

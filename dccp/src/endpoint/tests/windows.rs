@@ -1,0 +1,240 @@
+//! Sequence validity: what is obeyed, what is answered, what is ignored (RFC 4340 §7.5).
+
+use std::time::Duration;
+
+use super::pair::{Forged, Pair, messages};
+use crate::packet::{Kind, PacketType, Reset, ResetCode};
+use crate::{CloseReason, ConnectionId, Event, Seq, State};
+
+const FAR: u64 = 1 << 40;
+
+/// A connection with known numbers: the client has sent 1000 and 1001, the server 5000.
+fn known() -> (Pair, ConnectionId, ConnectionId) {
+    Pair::usual().with_initial(1000, 5000).connected()
+}
+
+fn ack(number: u64) -> Kind {
+    Kind::Ack {
+        ack: Seq::new(number),
+    }
+}
+
+fn data<'a>() -> Forged<'a> {
+    Forged {
+        options: &[],
+        data: b"forged",
+    }
+}
+
+/// Numbers acknowledged by the Syncs on their way to the client.
+fn syncs(pair: &mut Pair) -> Vec<u64> {
+    let sync = |kind| match kind {
+        Kind::Sync { ack } => Some(ack.get()),
+        _ => None,
+    };
+    pair.take_sent(false).into_iter().filter_map(sync).collect()
+}
+
+#[test]
+fn ds4_what_is_sequence_invalid_is_answered_by_a_sync_and_changes_nothing() {
+    let (mut pair, a, z) = known();
+    pair.forge(true, a, 1001 + FAR, Kind::Data, data());
+    assert_eq!(
+        syncs(&mut pair),
+        [1001 + FAR],
+        "ackno is the number of the packet"
+    );
+    pair.forge(true, a, 1002, ack(5010), Forged::default());
+    assert_eq!(syncs(&mut pair), [1002], "acknowledges what was not sent");
+    assert!(pair.z.take_events().is_empty());
+    assert_eq!(pair.z.endpoint.stats(z).unwrap().packets_received, 2);
+    // The real packet 1002 is still taken.
+    pair.a.send(pair.now, a, b"real").unwrap();
+    pair.poll();
+    pair.deliver_one();
+    assert_eq!(messages(&pair.z.take_events()), ["real"]);
+}
+
+#[test]
+fn ds4_sequence_invalid_reset_is_answered_by_a_sync() {
+    let (mut pair, a, z) = known();
+    let kind = Kind::Reset {
+        ack: Seq::new(5000),
+        reset: Reset::new(ResetCode::ABORTED),
+    };
+    // A Reset must be later than everything that came.
+    for seq in [1001, 1000, 1001 + FAR] {
+        pair.forge(true, a, seq, kind, Forged::default());
+        assert_eq!(syncs(&mut pair), [1001], "ackno is GSR");
+    }
+    assert_eq!(pair.z.endpoint.stats(z).unwrap().state, State::Open);
+    pair.forge(true, a, 1002, kind, Forged::default());
+    let events = pair.z.take_events();
+    assert!(
+        matches!(events[..], [Event::Closed(CloseReason::Reset(_))]),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn ds4_at_most_eight_syncs_a_second_come_out() {
+    let (mut pair, a, _) = known();
+    for step in 0..100 {
+        pair.forge(true, a, 1001 + FAR + step, Kind::Data, data());
+        pair.now += Duration::from_millis(1);
+    }
+    assert_eq!(syncs(&mut pair).len(), 8);
+    pair.now += Duration::from_secs(1);
+    for step in 0..100 {
+        pair.forge(true, a, 1001 + FAR + step, Kind::Data, data());
+    }
+    assert_eq!(syncs(&mut pair).len(), 8);
+}
+
+#[test]
+fn ds4_invalid_syncs_are_ignored_and_ds3_so_are_those_too_far_ahead_while_active() {
+    let (mut pair, a, _) = known();
+    pair.forge(
+        true,
+        a,
+        1002,
+        Kind::Sync {
+            ack: Seq::new(5001),
+        },
+        Forged::default(),
+    );
+    pair.forge(
+        true,
+        a,
+        900,
+        Kind::SyncAck {
+            ack: Seq::new(5000),
+        },
+        Forged::default(),
+    );
+    pair.forge(
+        true,
+        a,
+        1001 + FAR,
+        Kind::Sync {
+            ack: Seq::new(5000),
+        },
+        Forged::default(),
+    );
+    assert_eq!(pair.take_sent(false), []);
+    // Nothing valid came for three round trips.
+    pair.now += Duration::from_secs(2);
+    pair.forge(
+        true,
+        a,
+        1001 + FAR,
+        Kind::Sync {
+            ack: Seq::new(5000),
+        },
+        Forged::default(),
+    );
+    let sent = pair.take_sent(false);
+    assert!(
+        matches!(sent[..], [Kind::SyncAck { ack }] if ack.get() == 1001 + FAR),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn ds5_a_valid_sync_is_answered_at_once() {
+    let (mut pair, a, _) = known();
+    pair.forge(
+        true,
+        a,
+        1010,
+        Kind::Sync {
+            ack: Seq::new(5000),
+        },
+        Forged::default(),
+    );
+    let sent = pair.take_sent(false);
+    assert!(
+        matches!(sent[..], [Kind::SyncAck { ack }] if ack.get() == 1010),
+        "{sent:?}"
+    );
+}
+
+/// RFC 4340 §7.5.6, "the following examples": a burst of losses longer than the window.
+#[test]
+fn ds4_a_burst_of_losses_is_recovered_by_sync_and_sync_ack() {
+    let (mut pair, a, z) = known();
+    // What the client sent up to 100,000 was lost; the server's window does not reach there. It
+    // took long enough that the server does not count as active (DS3).
+    let seq = 100_000;
+    pair.a.endpoint.jump(a, seq);
+    pair.now += Duration::from_millis(500);
+    pair.a.send(pair.now, a, b"after the burst").unwrap();
+    pair.poll();
+    pair.deliver_one();
+    assert!(pair.z.take_events().is_empty());
+    assert_eq!(pair.deliver_one(), Some(PacketType::Sync));
+    assert_eq!(pair.deliver_one(), Some(PacketType::SyncAck));
+    // Both are in sync again.
+    pair.now += Duration::from_millis(500);
+    pair.a.send(pair.now, a, b"again").unwrap();
+    pair.poll();
+    pair.deliver_one();
+    assert_eq!(messages(&pair.z.take_events()), ["again"]);
+    let _ = z;
+}
+
+/// RFC 4340 §7.5.6: one end has restarted, and begins anew on the same ports.
+#[test]
+fn ds5_a_half_open_connection_is_cleared_by_sync_and_reset() {
+    let (mut pair, a, z) = known();
+    let ends = *pair.a.endpoint.get(a).unwrap().ends();
+    let mut fresh = Pair::usual().with_initial(FAR, 0);
+    std::mem::swap(&mut pair.a.endpoint, &mut fresh.a.endpoint);
+    pair.a.endpoint.cx.forced_port = Some(ends.local_port);
+    let again = pair.connect();
+    assert_eq!(pair.deliver_one(), Some(PacketType::Request));
+    // The Request and the Reset are far from the old connection's numbers, so that a Sync that
+    // acknowledges GSR has to follow, which the client answers with the number after that.
+    assert_eq!(pair.deliver_one(), Some(PacketType::Sync));
+    assert_eq!(pair.deliver_one(), Some(PacketType::Reset));
+    assert_eq!(pair.deliver_one(), Some(PacketType::Sync));
+    assert_eq!(pair.deliver_one(), Some(PacketType::Reset));
+    let events = pair.z.take_events();
+    assert!(
+        matches!(events[..], [Event::Closed(CloseReason::Reset(reset))]
+            if reset.code == ResetCode::PACKET_ERROR),
+        "{events:?}"
+    );
+    assert!(pair.z.endpoint.stats(z).is_none());
+    assert_eq!(pair.a.endpoint.stats(again).unwrap().state, State::Request);
+}
+
+#[test]
+fn ds9_initial_numbers_of_two_connections_share_nothing() {
+    let mut pair = Pair::usual();
+    let seqs: Vec<_> = (0..2)
+        .map(|_| {
+            let id = pair.connect();
+            pair.a.endpoint.get(id).unwrap().iss().get()
+        })
+        .collect();
+    let apart = seqs[0] ^ seqs[1];
+    assert!((8..40).contains(&apart.count_ones()), "{seqs:x?}");
+    assert_ne!(apart & 0x00ff_ffff, 0, "the low 24 bits differ too");
+}
+
+#[test]
+fn ports_of_clients_are_chosen_at_random() {
+    let mut pair = Pair::usual();
+    let ports: Vec<_> = (0..3)
+        .map(|_| {
+            let id = pair.connect();
+            pair.a.endpoint.get(id).unwrap().ends().local_port
+        })
+        .collect();
+    assert!(ports.iter().all(|port| *port >= 49_152));
+    assert!(
+        ports[0].abs_diff(ports[1]) > 1 && ports[1].abs_diff(ports[2]) > 1,
+        "{ports:?}"
+    );
+}
