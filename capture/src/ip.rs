@@ -200,9 +200,15 @@ mod tests {
             assert!(is_right(add(pseudoheader(between, 17, 11), &out)));
         }
         let mut out = Vec::new();
-        udp(ends("127.0.0.1", "127.0.0.1"), [40_000, 6511], b"abc", &mut out);
+        udp(
+            ends("127.0.0.1", "127.0.0.1"),
+            [40_000, 6511],
+            b"abc",
+            &mut out,
+        );
         // 7f00 + 0001 twice, 0011, 000b twice, 9c40, 196f, 6162, 6300: summed by hand.
-        let by_hand = 0x7F00 + 1 + 0x7F00 + 1 + 0x11 + 0xB + 0x9C40 + 0x196F + 0xB + 0x6162 + 0x6300;
+        let by_hand =
+            0x7F00 + 1 + 0x7F00 + 1 + 0x11 + 0xB + 0x9C40 + 0x196F + 0xB + 0x6162 + 0x6300;
         assert_eq!(out[6..8], finish(by_hand).to_be_bytes());
     }
 

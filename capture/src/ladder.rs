@@ -245,7 +245,11 @@ impl fmt::Display for Text<'_> {
             Some(rows) => rows.step(f, step),
             None => {
                 let Step { at, side, act, .. } = *step;
-                let lost = if act == Act::LostPacket { "  [lost]" } else { "" };
+                let lost = if act == Act::LostPacket {
+                    "  [lost]"
+                } else {
+                    ""
+                };
                 let words = &step.words;
                 let line = Line { at, side, words };
                 writeln!(f, "{line}{lost}")

@@ -5,6 +5,8 @@ mod ip;
 pub mod ladder;
 pub mod pcapng;
 mod recorder;
+mod series;
+pub mod svg;
 mod words;
 
 pub use recorder::{Carrier, Config, Form, Protocol, Recorder, Sight};

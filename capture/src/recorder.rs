@@ -159,8 +159,7 @@ impl Recorder {
             source,
             destination,
         };
-        let in_udp =
-            self.config.carrier == Carrier::Udp && self.config.form == Form::AsSent;
+        let in_udp = self.config.carrier == Carrier::Udp && self.config.form == Form::AsSent;
         let udp_header = if in_udp { ip::UDP_HEADER } else { 0 };
         let most = ip::max_payload(ends) - udp_header;
         let bytes = &sight.bytes[..sight.bytes.len().min(most)];
@@ -314,10 +313,7 @@ mod tests {
             addresses(&ip_packet(&mut recorder, &told)).1,
             [192, 0, 2, 7]
         );
-        assert_eq!(
-            addresses(&ip_packet(&mut recorder, &out)).0,
-            [192, 0, 2, 7]
-        );
+        assert_eq!(addresses(&ip_packet(&mut recorder, &out)).0, [192, 0, 2, 7]);
         // That of another family is of no use.
         let other = sight(Direction::Outbound, None, "[2001:db8::2]:5000");
         assert_eq!(ip_packet(&mut recorder, &other)[8..24], [0; 16]);

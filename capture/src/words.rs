@@ -98,7 +98,10 @@ mod tests {
         assert_eq!(wrap("one two three", 6), ["one", "two", "three"]);
         assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
         assert_eq!(wrap("", 5), [""]);
-        assert_eq!(wrap("\u{e4}\u{f6}\u{fc}", 0), ["\u{e4}", "\u{f6}", "\u{fc}"]);
+        assert_eq!(
+            wrap("\u{e4}\u{f6}\u{fc}", 0),
+            ["\u{e4}", "\u{f6}", "\u{fc}"]
+        );
         for width in 1..20 {
             for line in wrap("a bb  ccc dddd eeeee ffffff", width) {
                 assert!(columns(line) <= width, "{line:?} in {width}");
@@ -108,7 +111,10 @@ mod tests {
 
     #[test]
     fn nothing_a_peer_sends_moves_the_cursor() {
-        assert_eq!(clean("a\x1b[2Jb\r\n\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}c");
+        assert_eq!(
+            clean("a\x1b[2Jb\r\n\u{202e}c"),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}c"
+        );
         assert_eq!(clean("stra\u{df}e"), "stra\u{df}e");
     }
 }

@@ -53,7 +53,10 @@ fn in_columns_of_unicode() {
         .to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[1].ends_with("\u{2500}\u{25B6}\u{2502}"), "{text}");
-    assert!(lines[2].contains("\u{2502}\u{25C0}\u{2500} Response("), "{text}");
+    assert!(
+        lines[2].contains("\u{2502}\u{25C0}\u{2500} Response("),
+        "{text}"
+    );
     for line in &lines[1..lines.len() - 1] {
         assert_eq!(columns(line), 70, "{line}");
     }
@@ -79,7 +82,12 @@ fn without_room_for_columns_each_step_is_a_line() {
 fn of_many_steps_the_first_and_the_last_are_kept_and_all_are_counted() {
     let mut ladder = Ladder::new("client", "server", 2);
     for number in 0..100 {
-        ladder.push(step(number, Side::Right, Act::Packet, &format!("p{number}")));
+        ladder.push(step(
+            number,
+            Side::Right,
+            Act::Packet,
+            &format!("p{number}"),
+        ));
     }
     assert_eq!(ladder.packets(Side::Right), 100);
     assert_eq!((ladder.omitted(), ladder.is_full()), (96, true));
@@ -99,7 +107,10 @@ fn one_that_keeps_nothing_counts() {
     let mut ladder = Ladder::new("client", "server", 0);
     ladder.push(step(0, Side::Left, Act::Packet, "x"));
     ladder.push(step(0, Side::Left, Act::Note, "x"));
-    assert_eq!(ladder.summary(), "1 packet: 1 from the client, 0 from the server");
+    assert_eq!(
+        ladder.summary(),
+        "1 packet: 1 from the client, 0 from the server"
+    );
 }
 
 #[test]
