@@ -95,7 +95,7 @@ pub struct Sight<'a> {
 ///
 /// Headers of IP and UDP are made anew from the addresses, because sockets do not show them: a
 /// TTL, an identification or an extension header in the file says nothing. The ECN field is true.
-/// In UDP a DCCP checksum is sent as 0 (RFC 6773 §3.1), so that of the unwrapped form is computed;
+/// In UDP a DCCP checksum is sent as 0 (RFC 6773 §3.3), so that of the unwrapped form is computed;
 /// SCTP's stays as it is, and so does DCCP's where the packet really travelled in IP, for it may
 /// be wrong, and that is to be seen.
 ///
