@@ -83,8 +83,10 @@ pub(crate) struct Transport {
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) via: Via,
 
-    /// UDP port of the server, where packets travel in UDP; not the port of SCTP or DCCP, which
-    /// --port names [default: 6511 for DCCP, 9899 for SCTP]
+    /// Server's UDP port, where packets travel in UDP [default: 6511 for DCCP, 9899 for SCTP]
+    ///
+    /// This is not the port of SCTP or DCCP, which --port or the target names. For serve, 0 takes
+    /// a free one.
     #[arg(long, value_name = "N")]
     pub(crate) udp_port: Option<u16>,
 
@@ -96,8 +98,8 @@ pub(crate) struct Transport {
     #[arg(long, value_name = "CODE", value_parser = service_code)]
     pub(crate) service_code: Vec<u32>,
 
-    /// DCCP congestion control: 2 (TCP-like) or 3 (TFRC) [default: either; the
-    /// kernel's choice over the kernel]
+    /// DCCP congestion control: 2 (TCP-like) or 3 (TFRC) [default: 2, or the
+    /// kernel's choice]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=3))]
     pub(crate) ccid: Option<u8>,
 }

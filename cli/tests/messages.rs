@@ -125,10 +125,11 @@ fn a_missing_protocol_is_explained_with_the_way_out() {
         "missing",
         all_told(&[
             &["get", "--proto", "sctp", "/x"],
-            &["get", "--proto", "dccp", "/x"],
+            &["get", "--proto", "dccp", "--via", "kernel", "/x"],
+            &["get", "--proto", "dccp", "--udp-port", "1", "/x"],
             &["get", "--via", "udp", "/x"],
             &["serve", "--proto", "sctp", "folder"],
-            &["serve", "--proto", "dccp", "folder"],
+            &["serve", "--proto", "dccp", "--via", "kernel", "folder"],
             &["serve", "--via", "raw", "folder"],
         ])
     );

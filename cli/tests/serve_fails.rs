@@ -35,7 +35,9 @@ fn a_protocol_that_is_missing_is_told_with_the_way_out() {
             continue;
         };
         for driver in ["std", "mio"] {
-            let output = serve(&[folder, "--proto", name, "--driver", driver, "--port", "0"]);
+            let kernel = ["--via", "kernel", "--port", "0"];
+            let arguments = [&[folder, "--proto", name, "--driver", driver], &kernel[..]];
+            let output = serve(&arguments.concat());
             assert_eq!(output.status.code(), Some(100), "{name} {driver}");
             let told = stderr(&output);
             assert!(told.contains(&missing.to_string()), "{told}");

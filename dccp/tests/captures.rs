@@ -1,6 +1,8 @@
 //! Packets that Linux 6.1 sent: read, compared with what another decoder said of them, and written
 //! again byte for byte.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 

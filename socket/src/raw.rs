@@ -16,7 +16,7 @@ use crate::address::{self, IPPROTO_DCCP, IPPROTO_SCTP};
 use crate::control::{PacketControl, PacketInfo, ecn_of};
 use crate::error::{BindError, ConnectError, SocketError};
 use crate::udp::{Control, PacketConfig, passing, set_buffers, source_address};
-use crate::{Protocol, probe, sys};
+use crate::{Protocol, ending, probe, sys};
 
 /// The longest packet, its IPv4 header included.
 const MAX_PACKET: usize = 64 * 1024;
@@ -54,6 +54,8 @@ pub struct RawSocket {
     /// The port that is taken; `None` until the first packet is sent, whose source port it is.
     port: Option<u16>,
     connected: bool,
+    /// Whether ICMP said that the peer does not take the protocol.
+    refused: bool,
     /// How many bytes are sent of a train of which the rest would block.
     resume: usize,
 }
@@ -87,6 +89,7 @@ impl RawSocket {
             local: address.ip(),
             port: Some(address.port()),
             connected: false,
+            refused: false,
             resume: 0,
         })
     }
@@ -120,6 +123,7 @@ impl RawSocket {
             local,
             port: None,
             connected: true,
+            refused: false,
             resume: 0,
         })
     }
@@ -268,7 +272,8 @@ impl DatagramSocket for RawSocket {
                     return Err(SendError::TooBig);
                 }
                 Err(error) if self.connected && is_refused(&error) => {
-                    return Err(SendError::Closed(CloseReason::Refused));
+                    self.refused = true;
+                    return Err(ending::after_end(self.socket.as_fd(), CloseReason::Refused));
                 }
                 Err(_) => {}
             }
@@ -289,7 +294,12 @@ impl DatagramSocket for RawSocket {
             let received = sys::recv_message_from(fd, buffer, MAX_PACKET, &mut control.0);
             let (message, peer) = match received {
                 Ok(received) => received,
+                // What came before is read first: it may say why the peer is gone.
                 Err(error) if self.connected && is_refused(&error) => {
+                    self.refused = true;
+                    continue;
+                }
+                Err(error) if self.refused && error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Received::Closed(CloseReason::Refused));
                 }
                 Err(error) => return Err(passing(error)),

@@ -15,7 +15,7 @@ use transport::{
 use crate::address;
 use crate::control::{PACKET_CONTROL, PacketInfo};
 use crate::error::{BindError, ConnectError, SocketError};
-use crate::sys;
+use crate::{ending, sys};
 
 /// The most bytes that one receive call gives: a train of datagrams that the kernel gathered.
 const MAX_RECEIVED: usize = 64 * 1024;
@@ -58,6 +58,8 @@ pub struct UdpSocket {
     local: SocketAddr,
     /// Whether it has one peer only, so that ICMP's "port unreachable" is the peer's.
     connected: bool,
+    /// Whether that was said.
+    refused: bool,
     max_payload: usize,
     /// How many bytes are sent of a train that had to be cut, and of which the rest would block.
     resume: usize,
@@ -114,6 +116,7 @@ impl UdpSocket {
             state: UdpSocketState::new((&socket).into())?,
             socket,
             connected,
+            refused: false,
             max_payload: if local.is_ipv4() {
                 MAX_PAYLOAD_IPV4
             } else {
@@ -251,14 +254,31 @@ impl DatagramSocket for UdpSocket {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::WouldBlock),
             Err(error) if quinn_udp::is_msg_size_err(&error) => Err(SendError::TooBig),
             Err(error) if self.connected && is_refused(&error) => {
-                Err(SendError::Closed(CloseReason::Refused))
+                self.refused = true;
+                Err(ending::after_end(self.socket.as_fd(), CloseReason::Refused))
             }
             Err(_) => Ok(()),
         }
     }
 
     fn recv(&mut self, buffer: &mut BytesMut) -> io::Result<Received<Path>> {
-        receive(&self.socket, buffer, self.connected)
+        let received = receive(&self.socket, buffer);
+        // The kernel tells an error before the datagrams that came before it, one of which may
+        // say why the peer is gone.
+        let received = match received {
+            Err(error) if self.connected && is_refused(&error) => {
+                self.refused = true;
+                receive(&self.socket, buffer)
+            }
+            received => received,
+        };
+        match received {
+            Err(error) if self.refused && error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(Received::Closed(CloseReason::Refused))
+            }
+            Err(error) => Err(passing(error)),
+            Ok(datagram) => Ok(Received::Datagram(datagram)),
+        }
     }
 
     fn finish(&mut self) -> io::Result<Finish> {
@@ -271,31 +291,25 @@ impl DatagramSocket for UdpSocket {
     }
 }
 
-fn receive(socket: &Socket, buffer: &mut BytesMut, connected: bool) -> io::Result<Received<Path>> {
+fn receive(socket: &Socket, buffer: &mut BytesMut) -> io::Result<Datagram<Path>> {
     buffer.clear();
     if buffer.capacity() < MAX_RECEIVED {
         buffer.reserve(RECEIVE_CHUNK);
     }
     let mut control = Control::default();
-    let received = sys::recv_message_from(socket.as_fd(), buffer, MAX_RECEIVED, &mut control.0);
-    let (message, peer) = match received {
-        Ok(received) => received,
-        Err(error) if connected && is_refused(&error) => {
-            return Ok(Received::Closed(CloseReason::Refused));
-        }
-        Err(error) => return Err(passing(error)),
-    };
+    let (message, peer) =
+        sys::recv_message_from(socket.as_fd(), buffer, MAX_RECEIVED, &mut control.0)?;
     let info = PacketInfo::find(&control.0[..message.control_len]);
     let payload = buffer.split_to(message.len).freeze();
     let path = Path {
         local: info.local,
         remote: address::ip(&peer)?,
     };
-    Ok(Received::Datagram(Datagram {
+    Ok(Datagram {
         segment_size: info.segment_size.filter(|size| size.get() < payload.len()),
         ecn: info.ecn,
         ..Datagram::message(path, payload)
-    }))
+    })
 }
 
 /// Control messages, aligned as the kernel writes them.

@@ -100,8 +100,9 @@ impl Machine for Source {
         out: &mut Vec<u8>,
     ) -> Option<Transmit<()>> {
         let (bytes, sent) = self.order.as_mut()?;
+        let before = out.len();
         out.extend(content(*sent..*bytes).take(limit));
-        *sent += out.len() as u64;
+        *sent += (out.len() - before) as u64;
         if sent == bytes {
             let bytes = *bytes;
             self.heard = now;

@@ -226,8 +226,9 @@ impl<S: Stack, V: Service> Host<S, V> {
                 if held.phase == Phase::Connecting {
                     self.refused = Some(refusal(why));
                 }
-                let known = std::mem::replace(&mut held.phase, Phase::Gone) == Phase::Gone;
-                if let Some(machine) = machine.filter(|_| !known) {
+                // A machine that wanted the end need not be told of it.
+                let phase = std::mem::replace(&mut held.phase, Phase::Gone);
+                if let (Some(machine), Phase::Connecting | Phase::Open) = (machine, phase) {
                     machine.handle_closed(now, why);
                 }
             }

@@ -20,6 +20,7 @@ use ack_ratio::AckRatio;
 #[derive(Debug)]
 pub(super) struct Sender {
     max_window: u64,
+    max_train: u16,
     /// RFC 3390: also the window that an idle period leaves (RFC 2861 §3).
     initial_window: u64,
     cwnd: u64,
@@ -48,6 +49,7 @@ impl Sender {
         let initial_window = initial_window(settings.packet_size).min(settings.max_window.max(1));
         Self {
             max_window: settings.max_window.max(1),
+            max_train: settings.max_train,
             initial_window,
             cwnd: initial_window,
             ssthresh: u64::MAX,
@@ -123,10 +125,18 @@ impl Sender {
     }
 
     /// RFC 4341 §5: slow start, or congestion avoidance.
-    fn grow(&mut self, received: u64) {
-        self.credit += received;
+    fn grow(&mut self, what: &Acknowledgment<'_>) {
+        self.credit += what.received;
         if self.cwnd < self.ssthresh {
-            let most = u64::from(self.ack_ratio.current().div_ceil(2));
+            // "up to a maximum of Ack Ratio/2 packets per acknowledgement", so that lost
+            // acknowledgements do not make for bursts. That is kept where some were lost; where
+            // none was, the peer has acknowledged a train at once, and the train is one of ours.
+            let train = if what.acks_lost == 0 {
+                self.max_train
+            } else {
+                0
+            };
+            let most = u64::from(self.ack_ratio.current().max(train).div_ceil(2));
             self.cwnd = (self.cwnd + (self.credit / 2).min(most)).min(self.ssthresh);
             self.credit %= 2;
         } else if self.credit >= self.cwnd {
@@ -198,7 +208,7 @@ impl super::Sender for Sender {
         let held = self.hold.is_some_and(|hold| now < hold);
         let clean = what.lost + what.marked + dropped == 0;
         if clean && what.limited && !held && what.received > 0 {
-            self.grow(what.received);
+            self.grow(what);
         }
 
         let last_sent = self.last_sent.map(|(seq, _)| seq);

@@ -70,6 +70,10 @@ pub struct Settings {
     /// How long the peer may keep an acknowledgement back when fewer than Ack Ratio packets have
     /// come (RFC 4340 §11.3). Default: 200 ms.
     pub max_ack_delay: Duration,
+    /// How many packets the peer may have taken in one train from its system, and acknowledged at
+    /// once: in slow start, CCID 2 lets the window grow for all of them. RFC 4341 §5 lets it grow
+    /// for Ack Ratio packets, as 0 does. Default: 64.
+    pub max_train: u16,
     /// The highest Ack Ratio that is asked for only because many packets are in flight, and not
     /// because acknowledgements are lost. Default: 32.
     pub max_ack_ratio: u16,
@@ -85,6 +89,7 @@ impl Default for Settings {
             min_rto: Duration::from_millis(200),
             max_rto: Duration::from_secs(60),
             max_ack_delay: Duration::from_millis(200),
+            max_train: 64,
             max_ack_ratio: 32,
         }
     }

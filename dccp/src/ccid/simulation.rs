@@ -4,49 +4,55 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Acknowledgment, Arrived, Ccid, Permit, SentData, Settings};
+use super::{Acknowledgment, Arrived, Ccid, Permit, Receiver, SentData, Settings};
 use crate::Seq;
 use crate::connection::sent::Sent;
 use crate::packet::{AckVector, OptionWriter, Options, PacketState, Run};
 
+mod tests;
+
+/// Bytes of a packet.
 const SIZE: usize = 1000;
+
+/// The most packets that an Ack Vector tells of.
+const HISTORY: usize = 1024;
 
 /// The path.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Path {
+struct Path {
     /// Data packets a second through the bottleneck.
-    pub(super) rate: u32,
+    rate: u32,
     /// Packets that wait there at most.
-    pub(super) queue: usize,
+    queue: u128,
     /// Of a round trip without a queue.
-    pub(super) rtt: Duration,
+    rtt: Duration,
     /// One packet in so many is lost at random beside; 0: none.
-    pub(super) loss_of: u64,
+    loss_of: u64,
     /// One acknowledgement in so many is lost.
-    pub(super) ack_loss_of: u64,
+    ack_loss_of: u64,
 }
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    /// Data packets that arrived in the second half of the time, a second.
-    pub(super) goodput: f64,
-    /// The mean rate that the sender reported in that half, bytes a second.
-    pub(super) rate: f64,
+struct Outcome {
+    /// Data packets a second that arrived in the second half of the time.
+    goodput: f64,
+    /// The mean rate that the sender reported in that half, in packets a second.
+    rate: f64,
     /// The mean loss event rate that it reported.
-    pub(super) loss_event_rate: f64,
-    pub(super) report: super::Report,
-    pub(super) wishes: super::Wishes,
-    /// Packets lost, of those sent.
-    pub(super) lost: u64,
+    loss_event_rate: f64,
+    report: super::Report,
+    wishes: super::Wishes,
 }
 
-struct InFlight {
+#[derive(Debug)]
+struct Data {
     arrives: Instant,
     seq: u64,
     ccval: u8,
 }
 
+#[derive(Debug)]
 struct Ack {
     arrives: Instant,
     ackno: u64,
@@ -54,283 +60,282 @@ struct Ack {
     options: Vec<u8>,
 }
 
-/// Sends as much as is permitted for so long.
-pub(super) fn run(ccid: Ccid, path: Path, time: Duration) -> Outcome {
-    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
-    let start = Instant::now();
-    let end = start + time;
-    let settings = Settings {
-        packet_size: SIZE,
-        rtt: Some(path.rtt),
-        ..Settings::default()
-    };
-    let mut sender = super::sender(ccid, &settings).unwrap();
-    let mut receiver = super::receiver(ccid).unwrap();
-    let mut sent = Sent::new(Seq::new(0), 1 << 20);
-    let (mut data, mut acks) = (VecDeque::<InFlight>::new(), VecDeque::<Ack>::new());
-    let mut free = start;
-    let gap = Duration::from_secs(1) / path.rate;
-    let mut now = start;
-    let (mut next, mut random, mut limited) = (0u64, 12345u64, false);
-    let mut states: VecDeque<bool> = VecDeque::new();
-    let mut first_state = 0u64;
-    let (mut unacked, mut acks_lost, mut arrived) = (0u64, 0u64, 0u64);
-    let (mut samples, mut rates, mut loss_rates) = (0.0, 0.0, 0.0);
-    let mut lost = 0;
-    let mut chance = |of: u64| {
-        random = random
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        of > 0 && (random >> 33).is_multiple_of(of)
-    };
-    while now < end {
-        // What arrives at the receiver.
-        while data.front().is_some_and(|packet| packet.arrives <= now) {
-            let packet = data.pop_front().unwrap();
-            let seq = Seq::new(packet.seq);
-            while first_state + (states.len() as u64) < packet.seq {
-                states.push_back(false);
-            }
-            states.push_back(true);
-            while states.len() > 4096 {
-                states.pop_front();
-                first_state += 1;
-            }
-            let late = now > start + time / 2;
-            arrived += u64::from(late);
-            unacked += 1;
-            let due = receiver.on_arrived(
-                now,
-                &Arrived {
-                    seq,
-                    ccval: packet.ccval,
-                    data: Some(SIZE),
-                    marked: false,
-                    nonce: false,
-                    ndp_count: None,
-                    rtt: None,
-                },
-            );
-            let ratio = u64::from(sender.wishes().ack_ratio.unwrap_or(2));
-            if due || receiver.uses_ack_ratio() && unacked >= ratio {
-                unacked = 0;
-                let mut options = OptionWriter::default();
-                options.reset(500);
-                receiver.write_feedback(now, seq, &mut options);
-                if chance(path.ack_loss_of) {
-                    acks_lost += 1;
-                } else {
-                    acks.push_back(Ack {
-                        arrives: now + path.rtt / 2,
-                        ackno: packet.seq,
-                        cells: cells(&states),
-                        options: options.bytes().to_vec(),
-                    });
-                }
+/// What the receiving end knows of the packets that came, from `first` on.
+#[derive(Debug, Default)]
+struct Arrivals {
+    first: u64,
+    received: VecDeque<bool>,
+    unacknowledged: u64,
+    /// In the second half of the time.
+    counted: u32,
+}
+
+impl Arrivals {
+    fn on_packet(&mut self, seq: u64) {
+        while self.first + (self.received.len() as u64) < seq {
+            self.received.push_back(false);
+        }
+        self.received.push_back(true);
+        let excess = self.received.len().saturating_sub(HISTORY);
+        self.received.drain(..excess);
+        self.first += excess as u64;
+        self.unacknowledged += 1;
+    }
+
+    /// As an Ack Vector.
+    fn cells(&self) -> Vec<u8> {
+        let mut runs: Vec<Run> = Vec::new();
+        for &received in self.received.iter().rev() {
+            let state = Some(if received {
+                PacketState::Received
+            } else {
+                PacketState::NotReceived
+            });
+            match runs.last_mut() {
+                Some(run) if run.state == state && run.length < Run::MAX_LENGTH => run.length += 1,
+                _ => runs.push(Run { state, length: 1 }),
             }
         }
-        // What arrives at the sender.
-        while acks.front().is_some_and(|ack| ack.arrives <= now) {
-            let ack = acks.pop_front().unwrap();
-            let ackno = Seq::new(ack.ackno);
-            let vector = AckVector {
-                nonce: false,
-                cells: &ack.cells,
-            };
-            let settled = sent.on_acknowledged(
-                now,
-                ackno,
-                [vector].into_iter(),
-                std::iter::empty(),
-                Duration::ZERO,
-                |_, _| (),
-            );
-            lost += settled.lost;
-            sender.on_acknowledged(
-                now,
-                &Acknowledgment {
-                    ackno,
-                    received: settled.received,
-                    received_bytes: settled.received_bytes,
-                    marked: settled.marked,
-                    lost: settled.lost,
-                    latest_loss: settled.latest_loss,
-                    in_flight: sent.in_flight(),
-                    limited: std::mem::take(&mut limited),
-                    rtt: settled.rtt,
-                    acks_lost: std::mem::take(&mut acks_lost),
-                    dropped: settled.dropped,
-                    slow_receiver: false,
-                    options: Options::new(&ack.options),
-                },
-            );
-            if now > start + time / 2 {
-                let report = sender.report();
-                samples += 1.0;
-                rates += report.rate as f64;
-                loss_rates += report.loss_event_rate;
-            }
+        runs.iter().map(|run| run.to_cell()).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Simulation {
+    path: Path,
+    now: Instant,
+    /// When the second half of the time begins.
+    middle: Instant,
+    sender: Box<dyn super::Sender>,
+    sent: Sent,
+    next: u64,
+    limited: bool,
+    /// When the bottleneck has sent what waits there.
+    free: Instant,
+    data: VecDeque<Data>,
+    receiver: Box<dyn Receiver>,
+    arrivals: Arrivals,
+    acks: VecDeque<Ack>,
+    acks_lost: u64,
+    /// The sums of rates and of loss event rates reported, and of how many.
+    sums: (f64, f64, f64),
+    random: u64,
+}
+
+impl Simulation {
+    fn new(ccid: Ccid, path: Path, time: Duration) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let settings = Settings {
+            packet_size: SIZE,
+            rtt: Some(path.rtt),
+            ..Settings::default()
+        };
+        Self {
+            path,
+            now,
+            middle: now + time / 2,
+            sender: super::sender(ccid, &settings).unwrap(),
+            sent: Sent::new(Seq::new(0), 1 << 20),
+            next: 0,
+            limited: false,
+            free: now,
+            data: VecDeque::new(),
+            receiver: super::receiver(ccid).unwrap(),
+            arrivals: Arrivals::default(),
+            acks: VecDeque::new(),
+            acks_lost: 0,
+            sums: (0.0, 0.0, 0.0),
+            random: 12345,
         }
-        if sender.handle_timeout(now) {
-            sent.forget_in_flight();
+    }
+
+    /// Sends as much as is permitted for so long.
+    fn run(ccid: Ccid, path: Path, time: Duration) -> Outcome {
+        let mut simulation = Self::new(ccid, path, time);
+        let end = simulation.middle + time / 2;
+        while simulation.now < end {
+            simulation.step(end);
         }
-        receiver.handle_timeout(now);
-        // What is sent.
-        let mut wake = None;
-        for _ in 0..100_000 {
-            match sender.permit(now, sent.in_flight()) {
-                Permit::Now(count) => assert!(count > 0),
-                Permit::At(at) => {
-                    assert!(at > now);
-                    wake = Some(at);
-                    limited = true;
-                    break;
-                }
-                Permit::Wait => {
-                    limited = true;
-                    break;
-                }
-            }
-            sent.on_sent(now, Seq::new(next), Some(SIZE));
-            let in_flight = sent.in_flight();
-            let ccval = sender.on_sent(
-                now,
-                SentData {
-                    seq: Seq::new(next),
-                    size: SIZE,
-                    in_flight,
-                },
-            );
-            let waits = free.saturating_duration_since(now).as_nanos() / gap.as_nanos();
-            if !chance(path.loss_of) && waits <= path.queue as u128 {
-                free = free.max(now) + gap;
-                data.push_back(InFlight {
-                    arrives: free + path.rtt / 2,
-                    seq: next,
-                    ccval,
-                });
-            }
-            next += 1;
+        let (rates, loss_rates, count) = simulation.sums;
+        Outcome {
+            goodput: f64::from(simulation.arrivals.counted) / (time / 2).as_secs_f64(),
+            rate: rates / count / 1000.0,
+            loss_event_rate: loss_rates / count,
+            report: simulation.sender.report(),
+            wishes: simulation.sender.wishes(),
         }
+    }
+
+    fn step(&mut self, end: Instant) {
+        while self
+            .data
+            .front()
+            .is_some_and(|data| data.arrives <= self.now)
+        {
+            let data = self.data.pop_front().unwrap();
+            self.on_data(&data);
+        }
+        while self.acks.front().is_some_and(|ack| ack.arrives <= self.now) {
+            let ack = self.acks.pop_front().unwrap();
+            self.on_ack(&ack);
+        }
+        if self.sender.handle_timeout(self.now) {
+            self.sent.forget_in_flight();
+        }
+        if self.receiver.handle_timeout(self.now) {
+            self.acknowledge();
+        }
+        let wake = self.send();
         let times = [
-            data.front().map(|packet| packet.arrives),
-            acks.front().map(|ack| ack.arrives),
-            sender.poll_timeout(),
-            receiver.poll_timeout(),
+            self.data.front().map(|packet| packet.arrives),
+            self.acks.front().map(|ack| ack.arrives),
+            self.sender.poll_timeout(),
+            self.receiver.poll_timeout(),
             wake,
         ];
-        now = times
+        self.now = times
             .into_iter()
             .flatten()
             .min()
-            .map_or(end, |at| at.max(now));
+            .map_or(end, |at| at.max(self.now));
     }
-    Outcome {
-        goodput: arrived as f64 / (time / 2).as_secs_f64(),
-        rate: rates / samples,
-        loss_event_rate: loss_rates / samples,
-        report: sender.report(),
-        wishes: sender.wishes(),
-        lost,
-    }
-}
 
-/// The states, oldest first, as an Ack Vector.
-fn cells(states: &VecDeque<bool>) -> Vec<u8> {
-    let mut runs: Vec<Run> = Vec::new();
-    for &received in states.iter().rev() {
-        let state = Some(if received {
-            PacketState::Received
-        } else {
-            PacketState::NotReceived
-        });
-        match runs.last_mut() {
-            Some(run) if run.state == state && run.length < Run::MAX_LENGTH => run.length += 1,
-            _ => runs.push(Run { state, length: 1 }),
+    /// True once in so many times; never for 0.
+    fn chance(&mut self, of: u64) -> bool {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        of > 0 && (self.random >> 33).is_multiple_of(of)
+    }
+
+    /// Sends what is permitted; when to try again, if not after an acknowledgement.
+    fn send(&mut self) -> Option<Instant> {
+        for _ in 0..100_000 {
+            match self.sender.permit(self.now, self.sent.in_flight()) {
+                Permit::Now(count) => assert!(count > 0),
+                Permit::At(at) => {
+                    assert!(at > self.now);
+                    self.limited = true;
+                    return Some(at);
+                }
+                Permit::Wait => {
+                    self.limited = true;
+                    return None;
+                }
+            }
+            self.send_one();
+        }
+        panic!("too many packets at once");
+    }
+
+    fn send_one(&mut self) {
+        let seq = Seq::new(self.next);
+        self.sent.on_sent(self.now, seq, Some(SIZE));
+        let sent = SentData {
+            seq,
+            size: SIZE,
+            in_flight: self.sent.in_flight(),
+        };
+        let ccval = self.sender.on_sent(self.now, sent);
+        let gap = Duration::from_secs(1) / self.path.rate;
+        let waiting = self.free.saturating_duration_since(self.now).as_nanos() / gap.as_nanos();
+        if !self.chance(self.path.loss_of) && waiting <= self.path.queue {
+            self.free = self.free.max(self.now) + gap;
+            let arrives = self.free + self.path.rtt / 2;
+            self.data.push_back(Data {
+                arrives,
+                seq: self.next,
+                ccval,
+            });
+        }
+        self.next += 1;
+    }
+
+    fn on_data(&mut self, data: &Data) {
+        self.arrivals.on_packet(data.seq);
+        self.arrivals.counted += u32::from(self.now > self.middle);
+        let due = self.receiver.on_arrived(
+            self.now,
+            &Arrived {
+                seq: Seq::new(data.seq),
+                ccval: data.ccval,
+                data: Some(SIZE),
+                marked: false,
+                nonce: false,
+                ndp_count: None,
+                rtt: None,
+            },
+        );
+        let ratio = self.sender.wishes().ack_ratio.map_or(2, u64::from);
+        let is_full = self.arrivals.unacknowledged >= ratio;
+        if due || self.receiver.uses_ack_ratio() && is_full {
+            self.acknowledge();
         }
     }
-    runs.iter().map(|run| run.to_cell()).collect()
-}
 
-mod tests {
-    use super::*;
-    use crate::ccid::tfrc;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    const PATH: Path = Path {
-        rate: 2000,
-        queue: 100,
-        rtt: Duration::from_millis(50),
-        loss_of: 0,
-        ack_loss_of: 0,
-    };
-
-    #[test]
-    fn dd5_ccid2_fills_a_bottleneck_with_a_queue() {
-        let outcome = run(Ccid::CCID2, PATH, Duration::from_secs(20));
-        println!("{outcome:?}");
-        assert!(outcome.goodput > 0.97 * f64::from(PATH.rate), "{outcome:?}");
-        assert!(outcome.report.timeouts <= 1, "{outcome:?}");
+    fn acknowledge(&mut self) {
+        self.arrivals.unacknowledged = 0;
+        let ackno = self.arrivals.first + self.arrivals.received.len() as u64 - 1;
+        let mut options = OptionWriter::default();
+        options.reset(500);
+        self.receiver
+            .write_feedback(self.now, Seq::new(ackno), &mut options);
+        if self.chance(self.path.ack_loss_of) {
+            self.acks_lost += 1;
+        } else {
+            let cells = self.arrivals.cells();
+            let options = options.bytes().to_vec();
+            let arrives = self.now + self.path.rtt / 2;
+            self.acks.push_back(Ack {
+                arrives,
+                ackno,
+                cells,
+                options,
+            });
+        }
     }
 
-    #[test]
-    fn dd5_ccid2_shares_in_losses_as_the_square_root_law_says() {
-        let path = Path {
-            rate: 100_000,
-            queue: 10_000,
-            loss_of: 200,
-            ..PATH
+    fn on_ack(&mut self, ack: &Ack) {
+        let ackno = Seq::new(ack.ackno);
+        let vector = AckVector {
+            nonce: false,
+            cells: &ack.cells,
         };
-        let outcome = run(Ccid::CCID2, path, Duration::from_secs(40));
-        println!("{outcome:?}");
-        // Mathis: sqrt(3/2 / p) packets in a round trip.
-        let law = (1.5f64 * 200.0).sqrt() / 0.05;
-        assert!(
-            (0.6 * law..1.4 * law).contains(&outcome.goodput),
-            "{law} {outcome:?}"
+        let settled = self.sent.on_acknowledged(
+            self.now,
+            ackno,
+            [vector].into_iter(),
+            std::iter::empty(),
+            Duration::ZERO,
+            |_, _| (),
         );
-    }
-
-    #[test]
-    fn dd9_ccid2_asks_for_fewer_acknowledgements_where_they_are_lost() {
-        let path = Path {
-            ack_loss_of: 5,
-            ..PATH
-        };
-        let outcome = run(Ccid::CCID2, path, Duration::from_secs(30));
-        println!("{outcome:?}");
-        assert!(outcome.wishes.ack_ratio > Some(4), "{outcome:?}");
-        assert!(outcome.goodput > 0.9 * f64::from(PATH.rate), "{outcome:?}");
-    }
-
-    #[test]
-    fn dt8_ccid3_fills_a_bottleneck_with_a_queue() {
-        let outcome = run(Ccid::CCID3, PATH, Duration::from_secs(30));
-        println!("{outcome:?}");
-        assert!(outcome.goodput > 0.85 * f64::from(PATH.rate), "{outcome:?}");
-        assert_eq!(outcome.report.timeouts, 0, "{outcome:?}");
-    }
-
-    #[test]
-    fn dt6_ccid3_sends_at_the_rate_of_the_equation() {
-        for loss_of in [50, 200, 1000] {
-            let path = Path {
-                rate: 100_000,
-                queue: 10_000,
-                loss_of,
-                rtt: MS * 40,
-                ..PATH
-            };
-            let outcome = run(Ccid::CCID3, path, Duration::from_secs(60));
-            println!("{outcome:?}");
-            let fair = tfrc::packets_per_rtt(1.0 / loss_of as f64) / 0.04;
-            assert!(
-                (0.7 * fair..1.5 * fair).contains(&outcome.goodput),
-                "{fair} {outcome:?}"
-            );
-            let p = outcome.loss_event_rate * loss_of as f64;
-            assert!((0.6..1.5).contains(&p), "{outcome:?}");
+        self.sender.on_acknowledged(
+            self.now,
+            &Acknowledgment {
+                ackno,
+                received: settled.received,
+                received_bytes: settled.received_bytes,
+                marked: settled.marked,
+                lost: settled.lost,
+                latest_loss: settled.latest_loss,
+                in_flight: self.sent.in_flight(),
+                limited: std::mem::take(&mut self.limited),
+                rtt: settled.rtt,
+                acks_lost: std::mem::take(&mut self.acks_lost),
+                dropped: settled.dropped,
+                slow_receiver: false,
+                options: Options::new(&ack.options),
+            },
+        );
+        if self.now > self.middle {
+            let report = self.sender.report();
+            #[expect(clippy::cast_precision_loss, reason = "rates are far below 2^52")]
+            let rate = report.rate as f64;
+            self.sums.0 += rate;
+            self.sums.1 += report.loss_event_rate;
+            self.sums.2 += 1.0;
         }
     }
 }

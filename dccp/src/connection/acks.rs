@@ -166,15 +166,21 @@ impl Connection {
     ) {
         self.received.on_acknowledged(ack);
         let options = p.packet.options;
-        let dropped = options.filter_map(|option| match option {
-            DccpOption::DataDropped(blocks) => Some(blocks),
-            _ => None,
+        let dropped = options.filter_map(|option| {
+            if let DccpOption::DataDropped(blocks) = option {
+                Some(blocks)
+            } else {
+                None
+            }
         });
         let ignore = |_, _| {};
         let settled = if self.features.there().send_ack_vector || !self.is_established() {
-            let vectors = options.filter_map(|option| match option {
-                DccpOption::AckVector(vector) => Some(vector),
-                _ => None,
+            let vectors = options.filter_map(|option| {
+                if let DccpOption::AckVector(vector) = option {
+                    Some(vector)
+                } else {
+                    None
+                }
             });
             self.sent
                 .on_acknowledged(now, ack, vectors, dropped, p.said.elapsed, ignore)
@@ -186,7 +192,7 @@ impl Connection {
             self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
         }
         self.counts.datagrams_lost += settled.lost;
-        self.mtu.on_settled(&settled);
+        self.on_settled_sizes(cx, now, &settled);
         let hole = p.gsr_before.distance_to(p.seq) - 1;
         self.sender.on_acknowledged(
             now,
@@ -246,8 +252,6 @@ impl Connection {
             return;
         }
         self.unsettled = Settlement::Told;
-        self.timers.stop(Timer::Tail);
-        self.timers.stop(Timer::Progress);
         self.tell(cx, Event::Settled);
         if self.wish == Wish::Close {
             self.begin_close(cx, now);

@@ -3,14 +3,18 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::{
-    AckDebt, Announced, Connection, Counts, Drops, Early, Ends, Features, Gaps, Mtu, NonData,
-    Numbers, Output, Phase, Received, Refusal, Repetition, Role, Sent, Settlement, Shown, Timer,
-    Timers, Wish,
+    AckDebt, Announced, Connection, Counts, Drops, Early, Ends, Exported, Features, Gaps, Mtu,
+    NonData, Numbers, Output, Phase, Received, Refusal, Repetition, Role, Sent, Settlement, Shown,
+    Timer, Timers, Wish,
 };
 use crate::Seq;
 use crate::ccid::{self, Settings};
-use crate::endpoint::{Bucket, ConnectionId, Context, Event};
+use crate::cookie::{Beginning, COOKIE_LEN};
+use crate::endpoint::{Bucket, ConnectionId, Context, Ecn, Event};
+use crate::packet::{DccpOption, Kind, Packet, PacketState};
 
 /// The first Request is repeated after so long (RFC 4340 §8.1.1).
 const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
@@ -51,7 +55,7 @@ impl Connection {
     ) -> Self {
         let features = Features::new(&cx.config, true, iss, Some(isr));
         let phase = Phase::Respond {
-            since: now,
+            response_limit: 0,
             answered: None,
             early: Early::None,
         };
@@ -60,6 +64,59 @@ impl Connection {
         new.timers
             .set(Timer::Respond, now + cx.config.respond_timeout);
         new
+    }
+
+    /// A server's, in RESPOND, whose Response with the Init Cookie that holds `beginning` was
+    /// answered.
+    pub(crate) fn resume(
+        cx: &Context,
+        now: Instant,
+        id: ConnectionId,
+        ends: Ends,
+        beginning: &Beginning,
+    ) -> Self {
+        let Beginning {
+            iss, isr, features, ..
+        } = beginning;
+        let mut new = Self::respond(cx, now, id, ends, *iss, *isr);
+        new.features = Features::import(&cx.config, features, *iss, *isr);
+        if let Phase::Respond { answered, .. } = &mut new.phase {
+            *answered = Some(*isr);
+        }
+        new.numbers.on_sent();
+        new.sent.on_sent(now, *iss, None);
+        new.received.on_received(*isr, PacketState::Received, false);
+        new.gaps.on_arrived(*isr, *isr, false, None);
+        new
+    }
+
+    /// Handles the Request that this connection was made for, and answers it with a Response that
+    /// holds an Init Cookie, which `seal` makes from the features agreed on; the connection is
+    /// forgotten (RFC 4340 §8.5 step 11). Whether there was room for it.
+    pub(crate) fn answer_with_cookie(
+        mut self,
+        cx: &mut Context,
+        now: Instant,
+        packet: &Packet<'_>,
+        seal: impl FnOnce(Exported) -> [u8; COOKIE_LEN],
+    ) -> bool {
+        self.handle(cx, now, packet, &Bytes::new(), Ecn::NotEct);
+        if self.ended().is_some() {
+            return true;
+        }
+        let kind = Kind::Response {
+            ack: self.numbers.gsr,
+            service: self.ends.service,
+        };
+        let seq = self.next_seq();
+        cx.options.reset(self.option_room(cx, &kind));
+        self.write_options(cx, now, &kind, seq);
+        let cookie = seal(self.features.export());
+        let fits = cx.options.push(DccpOption::InitCookie(&cookie));
+        if fits {
+            cx.reply(self.ends.path, &self.header(kind, seq));
+        }
+        fits
     }
 
     fn new(
@@ -101,11 +158,12 @@ impl Connection {
             drops: Drops::default(),
             ndp: NonData::default(),
             gaps: Gaps::default(),
-            mtu: Mtu::new(&cx.config),
+            mtu: Mtu::new(&cx.config, ends.path.remote.ip()),
             cookies: Vec::new(),
             rtt: None,
             heard_at: None,
             data_sent_at: None,
+            unanswered_since: None,
             tail_syncs: 0,
             unsettled: Settlement::Told,
             syncs: Bucket::default(),
@@ -146,7 +204,7 @@ impl Connection {
                 self.deliver_message(cx, data);
             }
         }
-        self.begin_probing(cx, now);
+        self.consider_probing(cx, now);
     }
 
     fn announce(&mut self, cx: &mut Context) {

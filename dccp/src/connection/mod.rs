@@ -28,7 +28,6 @@ mod steps;
 mod timeout;
 mod timers;
 
-use features::Features;
 pub use state::State;
 
 use gaps::Gaps;
@@ -46,6 +45,8 @@ use acks::AckDebt;
 
 /// How long a round trip is taken to be when nothing is known of it (RFC 4340 §3.4).
 const DEFAULT_RTT: Duration = Duration::from_millis(200);
+
+pub(crate) use features::{EXPORT_LEN, Exported, Features};
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +206,8 @@ pub(crate) struct Connection {
     heard_at: Option<Instant>,
     /// When the latest data was sent.
     data_sent_at: Option<Instant>,
+    /// When the first data was sent since anything was heard.
+    unanswered_since: Option<Instant>,
     /// Syncs sent to hear of the last data.
     tail_syncs: u32,
     /// Whether data was sent since the last [`Event::Settled`].
@@ -308,6 +311,17 @@ impl Connection {
     /// Sequence Window here: the window for acknowledgement numbers (W').
     fn ack_window(&self) -> u64 {
         self.features.here().sequence_window
+    }
+
+    /// Bytes that it takes, but for what its history of packets has allocated.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(&*self.sender)
+            + size_of_val(&*self.receiver)
+            + self.features.memory()
+            + self.outputs.capacity() * size_of::<Output>()
+            + self.trains.capacity() * size_of::<Train>()
     }
 
     /// The first number sent.

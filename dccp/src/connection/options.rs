@@ -97,7 +97,12 @@ impl Connection {
                 }
                 // Read when it is known what else the packet says.
                 DccpOption::AckVector(_) | DccpOption::DataDropped(_) => {}
-                // The CCID's own are read by it; it understands all that it negotiates.
+                DccpOption::Ccid { kind, .. }
+                    if mandatory && !self.features.has_ccid_option(kind) =>
+                {
+                    return Err(option.reset(ResetCode::MANDATORY_ERROR));
+                }
+                // The CCID reads its own.
                 DccpOption::Ccid { .. } => {}
                 DccpOption::Mandatory | DccpOption::Unknown { .. } => {}
             }

@@ -195,8 +195,17 @@ impl Connection {
     }
 
     /// Bytes that options may have on a packet of that kind.
-    fn option_room(&self, cx: &Context, kind: &Kind) -> usize {
-        let packet = self.packet_limit(cx).saturating_sub(kind.fixed_len());
+    pub(super) fn option_room(&self, cx: &Context, kind: &Kind) -> usize {
+        let limit = match self.phase {
+            Phase::Respond { response_limit, .. } => self.packet_limit(cx).min(response_limit),
+            Phase::Request(_)
+            | Phase::PartOpen(_)
+            | Phase::Open
+            | Phase::CloseReq(_)
+            | Phase::Closing(_)
+            | Phase::Ended { .. } => self.packet_limit(cx),
+        };
+        let packet = limit.saturating_sub(kind.fixed_len());
         packet.min(kind.max_options_len())
     }
 

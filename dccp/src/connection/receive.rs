@@ -43,10 +43,6 @@ impl Drops {
         self.told.insert(at.map_or(0, |at| at + 1), (seq, code));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.told.is_empty()
-    }
-
     /// Writes them for acknowledgement number `gsr`, and forgets them if that is done: a report
     /// that is lost is not repeated, as the peer has nothing to repair but its rate.
     pub(super) fn write(&mut self, gsr: Seq, options: &mut OptionWriter) {

@@ -377,7 +377,11 @@ impl Connection {
     /// The train that the next packet goes to, taken out of the queue.
     fn open_train(&mut self, cx: &mut Context) -> Train {
         let max = cx.config.max_train;
-        if let Some(train) = self.trains.pop_back_if(|train| train.takes_another(max)) {
+        let open = self
+            .trains
+            .back()
+            .is_some_and(|train| train.takes_another(max));
+        if open && let Some(train) = self.trains.pop_back() {
             return train;
         }
         let ecn = match self.features.there().ecn_incapable || !cx.config.ecn {
@@ -425,7 +429,10 @@ impl Connection {
         self.allowance -= 1;
         self.limited |= self.allowance == 0;
         self.data_sent_at = Some(now);
-        self.tail_syncs = 0;
+        if self.unanswered_since.is_none() {
+            self.unanswered_since = Some(now);
+            self.tail_syncs = 0;
+        }
         self.unsettled = Settlement::Owed;
         if first_in_flight || !self.timers.is_set(Timer::Tail) {
             self.watch_tail(cx, now);

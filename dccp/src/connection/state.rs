@@ -59,8 +59,9 @@ pub(crate) enum Phase {
     Request(Repetition),
     /// A server that has answered one.
     Respond {
-        /// When the Request came.
-        since: Instant,
+        /// The most bytes that the Response may have: a peer that has not proved its
+        /// address gets no more than three times what it sent.
+        response_limit: usize,
         /// The Request that was answered last.
         answered: Option<Seq>,
         /// Data of the Request, to be delivered when the client has proved its address.

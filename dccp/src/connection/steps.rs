@@ -186,6 +186,7 @@ impl Connection {
             self.numbers.on_acknowledged(ack);
         }
         self.heard_at = Some(now);
+        self.unanswered_since = None;
         self.counts.packets_received += 1;
         Continue(())
     }
@@ -256,7 +257,9 @@ impl Connection {
         p: &Incoming<'_>,
     ) -> ControlFlow<()> {
         let Phase::Respond {
-            answered, early, ..
+            response_limit,
+            answered,
+            early,
         } = &mut self.phase
         else {
             return Continue(());
@@ -269,6 +272,7 @@ impl Connection {
             return Break(());
         }
         *answered = Some(p.seq);
+        *response_limit = 3 * (p.packet.data_offset + p.packet.data.len());
         // At most one piece of data is taken from Requests, and it waits until the client has
         // proved its address.
         let data = p.packet.data;

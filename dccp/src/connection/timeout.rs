@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::state::Phase;
-use super::{CloseReason, Connection, Settlement, Timer};
+use super::{CloseReason, Connection, Timer};
 use crate::endpoint::{Context, Event};
 
-/// Syncs sent, at most, to hear of the last data sent.
+/// Syncs sent at even distances to hear of the last data sent.
 const TAIL_SYNCS: u32 = 3;
 
 /// The last data is asked for after two round trips and this.
@@ -49,7 +49,7 @@ impl Connection {
             }
             // `settle` looks whether data may be sent now.
             Timer::Pace => self.allowance = 0,
-            Timer::Tail => self.on_tail_timer(cx, now),
+            Timer::Tail => self.on_tail_timer(now),
             Timer::Progress => self.on_progress_timer(cx, now),
             Timer::Mtu => self.on_mtu_timer(cx, now),
         }
@@ -86,9 +86,11 @@ impl Connection {
         }
         let again = repetition.again(now);
         self.timers.set(Timer::Close, again);
-        let output = match self.phase {
-            Phase::CloseReq(_) => Output::CloseReq,
-            _ => Output::Close,
+        let asks = matches!(self.phase, Phase::CloseReq(_));
+        let output = if asks {
+            Output::CloseReq
+        } else {
+            Output::Close
         };
         self.push_output(output);
     }
@@ -103,41 +105,52 @@ impl Connection {
         }
     }
 
+    /// How long nothing may be heard after data before the peer is asked: doubling after the first
+    /// few times.
     fn tail_wait(&self) -> Duration {
-        self.rtt() * 2 + TAIL_GRACE
+        let doublings = self.tail_syncs.saturating_sub(TAIL_SYNCS).min(16);
+        (self.rtt() * 2 + TAIL_GRACE) * (1 << doublings)
     }
 
-    fn on_tail_timer(&mut self, _: &Context, now: Instant) {
-        let unsettled = self.unsettled == Settlement::Owed && !self.sent.is_settled();
-        if !unsettled || self.tail_syncs >= TAIL_SYNCS {
+    fn on_tail_timer(&mut self, now: Instant) {
+        let unsettled = !self.sent.is_settled() && self.tail_syncs < TAIL_SYNCS;
+        if !unsettled && self.unanswered_since.is_none() {
             return;
         }
-        let wait = self.tail_wait();
-        let quiet_from = self.data_sent_at.max(self.heard_at).unwrap_or(now);
-        if now < quiet_from + wait {
-            return self.timers.set(Timer::Tail, quiet_from + wait);
+        if self.tail_syncs == 0 {
+            let quiet_from = self.data_sent_at.max(self.heard_at).unwrap_or(now);
+            let until = quiet_from + self.tail_wait();
+            if now < until {
+                return self.timers.set(Timer::Tail, until);
+            }
         }
         self.ask_for_tail();
-        self.timers.set(Timer::Tail, now + wait);
+        self.timers.set(Timer::Tail, now + self.tail_wait());
     }
 
     /// Asks for an acknowledgement of everything sent.
+    ///
+    /// In PARTOPEN an Ack goes first: Linux takes only an Ack or DataAck for the third packet, and
+    /// resets the connection for a Sync.
     pub(super) fn ask_for_tail(&mut self) {
         self.tail_syncs += 1;
-        self.push_output(Output::Sync(self.numbers.gsr));
+        if matches!(self.phase, Phase::PartOpen(_)) && self.tail_syncs == 1 {
+            self.debt.owe_now();
+        } else {
+            self.push_output(Output::Sync(self.numbers.gsr));
+        }
     }
 
-    /// Nothing was heard for as long as a peer is given, or half of it since data went out.
+    /// Nothing may have been heard for as long as a peer is given since data went out.
     fn on_progress_timer(&mut self, cx: &mut Context, now: Instant) {
-        if self.unsettled == Settlement::Told {
+        let Some(since) = self.unanswered_since else {
             return;
-        }
-        let limit = cx.config.give_up;
-        let heard = self.heard_at.unwrap_or(now);
-        if now >= heard + limit {
+        };
+        let until = since + cx.config.give_up;
+        if now >= until {
             return self.give_up(cx, now, CloseReason::TimedOut);
         }
-        self.timers.set(Timer::Progress, heard + limit);
+        self.timers.set(Timer::Progress, until);
     }
 
     /// To be called after everything that touched the connection: says

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use super::{Datagram, Endpoint, Path, Route, Target};
+use super::{ConnectionId, Datagram, Endpoint, Path, Route, Target, flow};
 use crate::connection::{Connection, Ends};
-use crate::packet::{Header, Kind, Packet, PacketType, Reset, ResetCode};
+use crate::cookie::Beginning;
+use crate::packet::{DccpOption, Header, Kind, Packet, PacketType, Reset, ResetCode};
 use crate::{Seq, ServiceCode};
 
 impl Endpoint {
     /// Takes a packet or a train from the network.
     pub fn handle_packet(&mut self, now: Instant, datagram: Datagram) {
-        self.note_time(now);
         let Some(checksum) = self.cx.checksum_in(&datagram.path) else {
             self.counts.malformed += 1;
             return;
@@ -86,12 +86,12 @@ impl Endpoint {
         if target.is_none() && self.cx.config.listen == Some(packet.header.destination_port) {
             return self.step_3_listen(now, path, packet);
         }
-        let code = match packet.header.kind {
-            Kind::Request { .. } if target.is_none() => {
-                self.counts.refused += 1;
-                ResetCode::CONNECTION_REFUSED
-            }
-            _ => ResetCode::NO_CONNECTION,
+        let request = packet.header.kind.packet_type() == PacketType::Request;
+        let code = if request && target.is_none() {
+            self.counts.refused += 1;
+            ResetCode::CONNECTION_REFUSED
+        } else {
+            ResetCode::NO_CONNECTION
         };
         self.reset_stranger(now, path, packet, code);
         None
@@ -100,25 +100,83 @@ impl Endpoint {
     /// Step 3: LISTEN takes Requests, and whatever proves with an Init Cookie that a Request was
     /// answered.
     fn step_3_listen(&mut self, now: Instant, path: &Path, packet: &Packet<'_>) -> Option<u32> {
-        let Kind::Request { service } = packet.header.kind else {
-            self.reset_stranger(now, path, packet, ResetCode::NO_CONNECTION);
-            return None;
+        let mut ends = Ends {
+            path: *path,
+            local_port: packet.header.destination_port,
+            remote_port: packet.header.source_port,
+            service: ServiceCode(0),
         };
-        let refusal = self.refusal(service);
-        if let Some(code) = refusal {
+        let Kind::Request { service } = packet.header.kind else {
+            return self.open_cookie(now, ends, packet);
+        };
+        ends.service = service;
+        if let Some(code) = self.refusal(service) {
             self.counts.refused += 1;
             self.reset_stranger(now, path, packet, code);
             return None;
         }
-        let ends = Ends {
-            path: *path,
-            local_port: packet.header.destination_port,
-            remote_port: packet.header.source_port,
-            service,
-        };
         let iss = self.initial_number(now, &ends);
+        if self.half_open >= self.cx.config.cookies_above {
+            self.answer_with_cookie(now, ends, iss, packet);
+            return None;
+        }
         let (slot, id) = self.free_slot();
         let connection = Connection::respond(&self.cx, now, id, ends, iss, packet.header.seq);
+        self.insert(slot, connection);
+        Some(slot)
+    }
+
+    /// Answers a Request without keeping anything: what would be kept is sealed in the Response
+    /// (RFC 4340 §8.1.4).
+    fn answer_with_cookie(&mut self, now: Instant, ends: Ends, iss: Seq, packet: &Packet<'_>) {
+        let isr = packet.header.seq;
+        let id = ConnectionId::new(u32::MAX, 0);
+        let cookies = &mut self.cookies;
+        let cx = &mut self.cx;
+        let brief = Connection::respond(cx, now, id, ends, iss, isr);
+        let seal = |features| {
+            let beginning = Beginning {
+                iss,
+                isr,
+                service: ends.service,
+                features,
+            };
+            cookies.seal(now, &flow(&ends), &beginning)
+        };
+        match brief.answer_with_cookie(cx, now, packet, seal) {
+            true => self.counts.cookies_sent += 1,
+            false => self.counts.refused += 1,
+        }
+    }
+
+    /// A packet for LISTEN that is not a Request: its Init Cookie may hold a connection in
+    /// RESPOND.
+    fn open_cookie(&mut self, now: Instant, mut ends: Ends, packet: &Packet<'_>) -> Option<u32> {
+        let has_ack = packet.header.kind.ack().is_some();
+        let cookie = packet.options.filter(|_| has_ack).find_map(|option| {
+            if let DccpOption::InitCookie(cookie) = option {
+                Some(cookie)
+            } else {
+                None
+            }
+        });
+        let Some(cookie) = cookie else {
+            self.reset_stranger(now, &ends.path, packet, ResetCode::NO_CONNECTION);
+            return None;
+        };
+        let Ok(beginning) = self.cookies.open(now, &flow(&ends), cookie) else {
+            self.counts.cookies_refused += 1;
+            self.reset_stranger(now, &ends.path, packet, ResetCode::BAD_INIT_COOKIE);
+            return None;
+        };
+        if self.connections() >= self.cx.config.connections {
+            // The client repeats its packet, and there may be room then.
+            self.counts.refused += 1;
+            return None;
+        }
+        ends.service = beginning.service;
+        let (slot, id) = self.free_slot();
+        let connection = Connection::resume(&self.cx, now, id, ends, &beginning);
         self.insert(slot, connection);
         Some(slot)
     }
@@ -130,8 +188,9 @@ impl Endpoint {
         if !known {
             return Some(ResetCode::BAD_SERVICE_CODE);
         }
-        let full = self.connections() >= self.cx.config.connections
-            || self.half_open >= self.cx.config.half_open;
+        let config = &self.cx.config;
+        let full = self.connections() >= config.connections
+            || self.half_open >= config.half_open && config.cookies_above >= config.half_open;
         full.then_some(ResetCode::TOO_BUSY)
     }
 

@@ -60,9 +60,9 @@ impl Limiter {
         config: &crate::Config,
     ) -> bool {
         let hash = match source {
-            IpAddr::V4(address) => random.keyed(b"source", &[&address.octets()]),
+            IpAddr::V4(address) => random.keyed(&address.octets()),
             // One host has a whole /64 to choose addresses from.
-            IpAddr::V6(address) => random.keyed(b"source", &[&address.octets()[..8]]),
+            IpAddr::V6(address) => random.keyed(&address.octets()[..8]),
         };
         let index = usize::try_from(hash % SOURCES as u64).unwrap_or(0);
         self.sources[index].take(now, config.resets_per_source)

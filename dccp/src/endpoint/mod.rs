@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::connection::{Connection, Ends, SendError, Stats};
+use crate::cookie::Cookies;
+use crate::iss::{Flow, InitialSeqs, mac};
 use crate::{Carrier, Config, ServiceCode};
 
 mod context;
@@ -91,8 +93,8 @@ pub struct Endpoint {
     half_open: usize,
     /// The connection whose packets were polled last.
     polled: Option<ConnectionId>,
-    /// The first time that was told, which initial numbers are counted from.
-    epoch: Option<Instant>,
+    initial: InitialSeqs,
+    cookies: Cookies,
     counts: Counts,
 }
 
@@ -103,8 +105,12 @@ pub struct Counts {
     pub malformed: u64,
     /// Packets that belonged to no connection.
     pub stray: u64,
-    /// Requests that were refused.
+    /// Requests that were refused, or not answered because too much is going on.
     pub refused: u64,
+    /// Requests that were answered with an Init Cookie and not remembered.
+    pub cookies_sent: u64,
+    /// Packets whose Init Cookie was not one of ours, or too old.
+    pub cookies_refused: u64,
     /// Resets that were not sent because of the limits on their rate.
     pub resets_withheld: u64,
 }
@@ -123,7 +129,8 @@ impl Endpoint {
             ready: VecDeque::new(),
             half_open: 0,
             polled: None,
-            epoch: None,
+            initial: InitialSeqs::new(mac(&seed, &[b"initial numbers"])),
+            cookies: Cookies::new(mac(&seed, &[b"cookies"])),
             counts: Counts::default(),
         }
     }
@@ -211,7 +218,6 @@ impl Endpoint {
         port: u16,
         service: ServiceCode,
     ) -> Result<ConnectionId, ConnectError> {
-        self.note_time(now);
         let same_family = path
             .local
             .is_some_and(|local| local.is_ipv4() == path.remote.is_ipv4());
@@ -325,10 +331,6 @@ impl Endpoint {
             .jump(crate::Seq::new(seq));
     }
 
-    fn note_time(&mut self, now: Instant) {
-        self.epoch.get_or_insert(now);
-    }
-
     /// A client's port at random (RFC 4340 §5.1), free towards that peer.
     fn choose_port(&mut self, ends: &mut Ends) -> Option<()> {
         #[cfg(test)]
@@ -349,34 +351,16 @@ impl Endpoint {
         None
     }
 
-    /// An initial number that nobody can guess from another connection's, in a space of its own
-    /// for each 4-tuple, and ahead of what an earlier connection on the same one used (RFC 4340
-    /// §7.2, as RFC 1948).
-    fn initial_number(&self, now: Instant, ends: &Ends) -> crate::Seq {
+    /// An initial number that nobody can guess from another connection's (RFC 4340 §7.2).
+    fn initial_number(&mut self, now: Instant, ends: &Ends) -> crate::Seq {
         #[cfg(test)]
         if let Some(iss) = self.cx.initial {
             return iss;
         }
-        let address = |address: IpAddr| match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-            IpAddr::V6(address) => address.octets(),
-        };
-        let hash = self.cx.random.keyed(
-            b"iss",
-            &[
-                &address(ends.path.remote.ip()),
-                &ends.path.remote.port().to_be_bytes(),
-                &ends.path.local.map_or([0; 16], address),
-                &ends.local_port.to_be_bytes(),
-                &ends.remote_port.to_be_bytes(),
-            ],
-        );
-        let since = self.epoch.map_or_else(Default::default, |epoch| {
-            now.saturating_duration_since(epoch)
-        });
-        // Four numbers a microsecond: more than are sent, and 2^48 in two years.
-        let clock = u64::try_from(since.as_nanos() / 250).unwrap_or(0);
-        crate::Seq::new(hash.wrapping_add(clock))
+        if let Some(first) = self.cx.config.initial_sequence {
+            return first;
+        }
+        self.initial.next(now, &flow(ends))
     }
 
     fn free_slot(&mut self) -> (u32, ConnectionId) {
@@ -469,9 +453,18 @@ impl Endpoint {
     }
 
     fn expire_time_wait(&mut self, now: Instant) {
-        while let Some((_, route)) = self.time_wait.pop_front_if(|(at, _)| *at <= now) {
-            self.routes.remove(&route);
+        while let Some((_, route)) = self.time_wait.front().filter(|(at, _)| *at <= now) {
+            self.routes.remove(route);
+            self.time_wait.pop_front();
         }
+    }
+}
+
+fn flow(ends: &Ends) -> Flow<'_> {
+    Flow {
+        path: &ends.path,
+        local_port: ends.local_port,
+        remote_port: ends.remote_port,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Everything that must not be guessed, from one seed.
 
-use sha2::{Digest, Sha256};
+use std::fmt;
+
+use crate::iss::mac;
 
 /// A secret and a stream of numbers made from it: equal seeds give equal numbers.
-#[derive(Debug)]
 pub(crate) struct Random {
     secret: [u8; 32],
     counter: u64,
@@ -14,7 +15,7 @@ pub(crate) struct Random {
 impl Random {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
         Self {
-            secret: digest(&[b"dccp secret", &seed]),
+            secret: mac(&seed, &[b"numbers"]),
             counter: 0,
             ready: [0; 4],
             left: 0,
@@ -24,7 +25,7 @@ impl Random {
     /// The next number of the stream.
     pub(crate) fn next(&mut self) -> u64 {
         if self.left == 0 {
-            let block = digest(&[b"stream", &self.secret, &self.counter.to_be_bytes()]);
+            let block = mac(&self.secret, &[b"stream", &self.counter.to_be_bytes()]);
             self.counter += 1;
             for (word, bytes) in self.ready.iter_mut().zip(block.chunks_exact(8)) {
                 *word = first_word(bytes);
@@ -35,29 +36,17 @@ impl Random {
         self.ready[self.left]
     }
 
-    /// A number that only who knows the secret can tell from `parts`.
-    pub(crate) fn keyed(&self, label: &[u8], parts: &[&[u8]]) -> u64 {
-        let mut hash = Sha256::new();
-        hash.update(self.secret);
-        hash.update(label);
-        for part in parts {
-            hash.update(part);
-        }
-        first_word(&hash.finalize())
-    }
-
-    /// A secret of its own for another purpose.
-    pub(crate) fn derive(&self, label: &[u8]) -> [u8; 32] {
-        digest(&[&self.secret, label])
+    /// A number that only who knows the seed can tell from `bytes`.
+    pub(crate) fn keyed(&self, bytes: &[u8]) -> u64 {
+        first_word(&mac(&self.secret, &[b"keyed", bytes]))
     }
 }
 
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part);
+impl fmt::Debug for Random {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Random").finish_non_exhaustive()
     }
-    hash.finalize().into()
 }
 
 fn first_word(bytes: &[u8]) -> u64 {

@@ -116,6 +116,29 @@ fn nobody_at_the_port_is_told_at_once() {
 }
 
 #[test]
+fn what_the_peer_said_last_is_read_before_it_is_gone() {
+    let mut server = bound("127.0.0.1");
+    let address = server.local_addr();
+    let to = Transmit::message(Path::to(address));
+    let mut client = UdpSocket::connect(address, None, &PacketConfig::default()).unwrap();
+    client.send(&to, b"question").unwrap();
+    let mut buffer = BytesMut::new();
+    let question = datagram(next(&mut server, &mut buffer));
+    server
+        .send(&Transmit::message(question.peer), b"farewell")
+        .unwrap();
+    drop(server);
+    for _ in 0..2 {
+        // The second finds that nobody got the first.
+        let _ = client.send(&to, b"question");
+    }
+    let farewell = datagram(next(&mut client, &mut buffer));
+    assert_eq!(&farewell.payload[..], b"farewell");
+    let end = next(&mut client, &mut buffer).unwrap();
+    assert_eq!(end, Received::Closed(CloseReason::Refused));
+}
+
+#[test]
 fn what_one_peer_does_ends_no_socket_with_many() {
     let mut server = bound("127.0.0.1");
     let nobody = bound("127.0.0.1").local_addr();

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::ccid::{Receiver as _, Sender as _};
 use crate::packet::Options;
@@ -170,14 +172,33 @@ fn dd4_slow_start_grows_by_one_for_two_acknowledged() {
         script.receive(1);
     }
     assert_eq!(script.sender.cwnd, 17);
-    // An acknowledgement of many counts as one of Ack Ratio.
+    // After lost acknowledgements, one of many packets counts as one of Ack Ratio.
     script.fill();
-    script.receive(10);
+    script.acknowledge(Acknowledgment {
+        received: 10,
+        acks_lost: 1,
+        ..nothing()
+    });
     assert_eq!(script.sender.cwnd, 18);
     script.sender.ssthresh = 18;
     script.fill();
     script.receive(2);
     assert_eq!(script.sender.cwnd, 18, "slow start ends at ssthresh");
+}
+
+#[test]
+fn dd4_slow_start_grows_for_a_train_acknowledged_at_once() {
+    let mut script = Script::with(200, 1000);
+    script.fill();
+    script.receive(40);
+    assert_eq!(script.sender.cwnd, 220);
+    script.receive(160);
+    assert_eq!(script.sender.cwnd, 252, "a train of 64 at most");
+    script.sender.max_train = 0;
+    script.fill();
+    script.receive(10);
+    assert_eq!(script.sender.ack_ratio.current(), 4);
+    assert_eq!(script.sender.cwnd, 254, "as RFC 4341 has it");
 }
 
 #[test]
@@ -666,4 +687,52 @@ fn a_mark_is_told_at_once_but_once_in_a_round_trip() {
     assert!(receiver.on_arrived(now, &packet(true)));
     assert!(!receiver.on_arrived(now + MS * 49, &packet(true)));
     assert!(receiver.on_arrived(now + MS * 50, &packet(true)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever a peer says, and whenever.
+    #[test]
+    fn dd5_dd9_windows_and_ack_ratio_keep_their_bounds(
+        steps in prop::collection::vec(
+            (0..6u8, 0..40u64, 0..1000u32, prop::array::uniform8(0..3u64)),
+            1..300,
+        ),
+    ) {
+        let mut script = Script::new(&Settings { max_window: 300, ..Settings::default() });
+        for (kind, count, later, dropped) in steps {
+            script.now += MS * later;
+            let settled = count.min(script.in_flight);
+            let latest_loss = Some(Seq::new(script.next.saturating_sub(script.in_flight.max(1))));
+            match kind {
+                0 | 1 => {
+                    script.fill();
+                }
+                2 => script.receive(settled),
+                3 => script.acknowledge(Acknowledgment { lost: settled, latest_loss, ..nothing() }),
+                4 => script.acknowledge(Acknowledgment {
+                    received: settled,
+                    rtt: Some(MS * later),
+                    dropped,
+                    latest_loss,
+                    acks_lost: count,
+                    slow_receiver: count == 7,
+                    ..nothing()
+                }),
+                _ => {
+                    if script.sender.handle_timeout(script.now) {
+                        script.in_flight = 0;
+                    }
+                }
+            }
+            let (cwnd, ssthresh) = script.windows();
+            prop_assert!((1..=300).contains(&cwnd) && ssthresh >= 2);
+            let ratio = u64::from(script.sender.ack_ratio.current());
+            prop_assert!(ratio >= 1 && (ratio <= 2 || ratio <= cwnd.div_ceil(2)) && ratio <= cwnd);
+            prop_assert!(script.sender.wishes().sequence_window >= Some(cwnd * 5));
+            // Data in the network is watched, and nothing else.
+            prop_assert_eq!(script.sender.poll_timeout().is_some(), script.in_flight > 0);
+        }
+    }
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::ccid::tfrc::INTERVALS;
 use crate::packet::{DccpOption, OptionWriter, Options};
 
+/// The unit of times in options.
+const TICK: Duration = Duration::from_micros(10);
+
 const LOSS_EVENT_RATE: u8 = 192;
 const LOSS_INTERVALS: u8 = 193;
 const RECEIVE_RATE: u8 = 194;
@@ -97,7 +100,7 @@ pub(super) struct Feedback<'a> {
     /// Bytes a second.
     pub(super) receive_rate: Option<u32>,
     /// How long the acknowledgement was kept back.
-    pub(super) elapsed: Duration,
+    pub(super) elapsed: Option<Duration>,
 }
 
 impl<'a> Feedback<'a> {
@@ -105,8 +108,10 @@ impl<'a> Feedback<'a> {
         let mut feedback = Self::default();
         for option in options {
             match option {
-                DccpOption::ElapsedTime(elapsed) | DccpOption::TimestampEcho { elapsed, .. } => {
-                    feedback.elapsed = Duration::from_micros(u64::from(elapsed) * 10);
+                DccpOption::ElapsedTime(elapsed) => feedback.elapsed = Some(TICK * elapsed),
+                // Of the packet with the Timestamp, which is not always the one acknowledged.
+                DccpOption::TimestampEcho { elapsed, .. } => {
+                    feedback.elapsed.get_or_insert(TICK * elapsed);
                 }
                 DccpOption::Ccid {
                     kind: LOSS_EVENT_RATE,
@@ -258,7 +263,7 @@ mod tests {
         assert_eq!(written[written.len() - 39..], EXAMPLE);
         // DT2: with the other options of a feedback packet.
         let feedback = Feedback::read(Options::new(written));
-        assert_eq!(feedback.elapsed, Duration::from_micros(1230));
+        assert_eq!(feedback.elapsed, Some(Duration::from_micros(1230)));
         assert_eq!(feedback.receive_rate, Some(1_000_000));
         assert_eq!(feedback.loss_event_rate, Some(7));
         // No room for all: nothing.

@@ -326,7 +326,7 @@ mod tests {
             "the first data packet"
         );
         feedback(&mut receiver, now + MS, 0, |it| {
-            assert_eq!(it.elapsed, MS);
+            assert_eq!(it.elapsed, Some(MS));
             assert_eq!(it.receive_rate, Some(0));
             assert_eq!(it.loss_event_rate, Some(u32::MAX));
             let intervals: Vec<_> = it.loss_intervals.unwrap().iter().collect();

@@ -6,28 +6,23 @@
 
 mod export;
 mod table;
+mod wishes;
+mod write;
 
 use std::time::{Duration, Instant};
 
 use crate::Seq;
 use crate::ccid::Ccid;
-use crate::packet::{DccpOption, Feature, OptionWriter, Reset, ResetCode, Side};
+use crate::packet::{DccpOption, Feature, Reset, ResetCode, Side};
 
 pub(crate) use export::{EXPORT_LEN, Exported};
 use table::{
-    CCID, FEATURES, LOSS_EVENT_RATE, ccid_list, clamped, number_len, only, read_number, reconcile,
+    CCID, FEATURES, LOSS_EVENT_RATE, ccid_list, clamped, number_len, read_number, reconcile,
 };
 pub(crate) use table::{Location, Values};
 
 /// The greatest Sequence Window: no valid packet is further off (RFC 4340 §7.5.2).
 const MAX_WINDOW: u64 = (1 << 46) - 1;
-
-/// The least time after which a Change is sent again: a peer may delay what answers it by this
-/// (RFC 4340 §11.3).
-const LEAST_WAIT: Duration = Duration::from_millis(200);
-
-/// Where the back-off of Changes ends (RFC 4340 §6.6.3).
-const LONGEST_WAIT: Duration = Duration::from_secs(64);
 
 /// All negotiations of a connection. Takes options in the order of the packet, then
 /// [`Self::on_packet_done`].
@@ -43,7 +38,11 @@ pub(crate) struct Features {
     min_checksum_coverage: u8,
     here: Values,
     there: Values,
-    machines: [[Machine; FEATURES.len()]; 2],
+    /// `None` while nothing is negotiated, which is most of the time: they are large.
+    machines: Option<Box<[[Machine; FEATURES.len()]; 2]>>,
+    /// Whether our wish was told, so that it is not told again if the peer has another: a bit for
+    /// each feature at each location.
+    asked: [u16; 2],
     unknown: [Unknown; 2],
     /// Whether there may be something to send that is not merely due again.
     attention: bool,
@@ -69,11 +68,18 @@ enum Phase {
 #[derive(Clone, Copy, Debug, Default)]
 struct Machine {
     state: State,
-    /// Whether our wish was told, so that it is not told again if the peer has another.
-    asked: bool,
     /// A number that is to be told.
     wanted: Option<u64>,
     confirm: Option<Confirm>,
+}
+
+impl Machine {
+    /// Of a feature that is not negotiated.
+    const IDLE: Self = Self {
+        state: State::Stable,
+        wanted: None,
+        confirm: None,
+    };
 }
 
 /// RFC 4340 §6.6.2.
@@ -128,7 +134,8 @@ impl Features {
             min_checksum_coverage: config.min_checksum_coverage.min(15),
             here: Values::INITIAL,
             there: Values::INITIAL,
-            machines: [[Machine::default(); FEATURES.len()]; 2],
+            machines: None,
+            asked: [0; 2],
             unknown: [Unknown::default(); 2],
             attention: true,
             resend: None,
@@ -225,17 +232,25 @@ impl Features {
             self.phase = Phase::PartOpen;
             self.attention = true;
         }
+        if self.machines.is_some() {
+            self.release();
+        }
     }
 
     /// The connection is in OPEN: Confirms are not repeated any more, nor Changes before time.
     pub(crate) fn on_open(&mut self) {
         self.phase = Phase::Open;
-        for machine in self.machines.iter_mut().flatten() {
+        for machine in self
+            .machines
+            .iter_mut()
+            .flat_map(|two| two.iter_mut().flatten())
+        {
             machine.confirm = machine.confirm.filter(|confirm| !confirm.sent);
         }
         for unknown in &mut self.unknown {
             unknown.sent = [0; 4];
         }
+        self.release();
     }
 
     /// Asks for a new value of a non-negotiable feature located here; a value out of the feature's
@@ -249,71 +264,6 @@ impl Features {
         };
         self.machine_mut(Location::Here, index).wanted = Some(clamped(feature, value));
         self.attention = true;
-    }
-
-    /// Appends what is due on packet `seq`: Confirms owed, and Changes that are new or due again.
-    /// `confirms`: whether the packet may carry Confirms (has an ackno). Not to be called for Data
-    /// packets, which carry neither (RFC 4340 §6). What does not fit stays due.
-    pub(crate) fn write(
-        &mut self,
-        now: Instant,
-        seq: Seq,
-        confirms: bool,
-        rtt: Duration,
-        options: &mut OptionWriter,
-    ) {
-        self.greatest_sent = not_too_far_behind(self.greatest_sent, seq);
-        let due = self.phase == Phase::First || self.resend.is_some_and(|(at, _)| at <= now);
-        if !self.attention && !due && self.phase != Phase::PartOpen {
-            return;
-        }
-        let mut left = !confirms && self.owes_confirm();
-        let mut wrote = Wrote::Nothing;
-        for index in 0..FEATURES.len() {
-            for location in [Location::Here, Location::There] {
-                if confirms {
-                    left |= !self.write_confirm(location, index, options);
-                }
-                match self.write_change(location, index, due, options) {
-                    Ok(change) => wrote = wrote.max(change),
-                    Err(NoRoom) => left = true,
-                }
-            }
-        }
-        if confirms {
-            left |= !self.write_unknown(options);
-        }
-        self.attention = left;
-        let first = (2 * rtt).max(LEAST_WAIT);
-        match (wrote, self.resend) {
-            (Wrote::New, _) => {
-                self.greatest_sent = seq;
-                self.resend = Some((now + first, first));
-            }
-            (Wrote::Again, Some((_, wait))) => {
-                let wait = (2 * wait).clamp(first, LONGEST_WAIT);
-                self.resend = Some((now + wait, wait));
-            }
-            (Wrote::Again, None) => self.resend = Some((now + first, first)),
-            // No room for it here: after the same time once more.
-            (Wrote::Nothing, Some((at, wait))) if at <= now => {
-                self.resend = Some((now + wait, wait));
-                self.forget_resend();
-            }
-            (Wrote::Nothing, _) => self.forget_resend(),
-        }
-    }
-
-    /// Whether a packet should be sent for the negotiation's sake: a Confirm is owed, or a Change
-    /// is new. Such packets go out at most once in a round trip (RFC 4340 §6.6.1).
-    pub(crate) fn wants_packet(&self) -> bool {
-        self.attention
-            && (self.owes_confirm()
-                || (0..FEATURES.len()).any(|index| {
-                    [Location::Here, Location::There]
-                        .into_iter()
-                        .any(|location| self.new_change(location, index).is_some())
-                }))
     }
 
     /// When a Change that was not answered is due again.
@@ -331,6 +281,13 @@ impl Features {
     /// §12.1).
     pub(crate) const fn may_take_data(&self) -> bool {
         self.ecn || self.here.ecn_incapable
+    }
+
+    /// Whether the CCID in force has an option of this type, 128 or above, on what the peer sends:
+    /// from 192 on they are from the receiver of our data (RFC 4340 §10.3), and CCID 3 has Loss
+    /// Event Rate, Loss Intervals and Receive Rate (RFC 4342 §8).
+    pub(crate) fn has_ccid_option(&self, kind: u8) -> bool {
+        self.here.ccid == Ccid::CCID3 && (192..=194).contains(&kind)
     }
 
     fn on_change(
@@ -366,10 +323,11 @@ impl Features {
             // The value in force is confirmed.
             None => {}
         }
-        let machine = self.machine_mut(location, index);
-        machine.state = State::Stable;
+        self.machine_mut(location, index).state = State::Stable;
         // The lists have met; to ask with the same one again would change nothing.
-        machine.asked |= feature == Feature::CCID;
+        if feature == Feature::CCID {
+            self.set_asked(location, index);
+        }
         self.forget_resend();
         self.owe(location, index, Says::Value(ours));
         Ok(())
@@ -390,8 +348,13 @@ impl Features {
             (_, []) => self.machine_mut(location, index).wanted = None,
             (Change::Number(number), _) => {
                 let length = number_len(feature);
-                if value != &number.to_be_bytes()[8 - length..] {
+                if value.len() != length {
                     return Err(Invalid);
+                }
+                // The answer to an older Change, late, with the packet of the new one lost: it is
+                // not part of this negotiation (RFC 4340 §6.6.8), which goes on.
+                if value != &number.to_be_bytes()[8 - length..] {
+                    return Ok(());
                 }
                 self.set(location, feature, number);
             }
@@ -417,263 +380,40 @@ impl Features {
         }
     }
 
-    /// Our list for a server-priority feature, when the peer asks with the list `theirs`.
-    fn preferences(&self, location: Location, feature: Feature, theirs: &[u8]) -> &'static [u8] {
-        match (location, feature) {
-            // What was agreed in the handshake stays: changing the congestion control often is
-            // a way around it (RFC 4340 §10.5).
-            (_, Feature::CCID) if self.phase == Phase::Open => only(self.values(location).ccid.0),
-            (_, Feature::CCID) => self.ccids,
-            // Short numbers are read but never sent.
-            (Location::Here, Feature::ALLOW_SHORT_SEQNOS) => &[0],
-            (Location::Here, Feature::ECN_INCAPABLE) if !self.ecn => &[1],
-            // CCID 2 works with Ack Vectors alone (RFC 4341 §4).
-            (Location::There, Feature::SEND_ACK_VECTOR) if self.here.ccid == Ccid::CCID2 => &[1],
-            (Location::Here, Feature::SEND_ACK_VECTOR) if self.there.ccid == Ccid::CCID2 => &[1, 0],
-            (Location::There, Feature::SEND_NDP_COUNT) if self.ndp_count => &[1],
-            (Location::There, Feature::CHECK_DATA_CHECKSUM) if self.check_data_checksum => &[1],
-            (Location::There, Feature::SEND_LOSS_EVENT_RATE) => &[1, 0],
-            (Location::Here, Feature::MIN_CHECKSUM_COVERAGE) => only(self.min_checksum_coverage),
-            // Which coverage the peer accepts is for it to say.
-            (Location::There, Feature::MIN_CHECKSUM_COVERAGE) => {
-                theirs.first().map_or(&[], |value| only(*value))
-            }
-            _ => &[0, 1],
-        }
-    }
-
-    /// What we would ask for, once in a connection; and whether under Mandatory.
-    fn wish(&self, location: Location, feature: Feature) -> Option<(&'static [u8], bool)> {
-        let stable = self.machine(Location::Here, CCID).state == State::Stable;
-        let unmet = |wanted: u8, mandatory: bool, wished: bool| {
-            let met = self.values(location).byte(feature) == wanted;
-            (wished && !met).then(|| (only(wanted), mandatory))
-        };
-        match (location, feature) {
-            // One that cannot do the initial CCID 2 has to insist (RFC 4340 §10).
-            (_, Feature::CCID) if self.ccids[0] != self.values(location).ccid.0 => {
-                Some((self.ccids, !self.ccids.contains(&Ccid::CCID2.0)))
-            }
-            (Location::Here, Feature::ECN_INCAPABLE) => unmet(1, true, !self.ecn),
-            (Location::There, Feature::SEND_ACK_VECTOR) => {
-                // If another CCID is asked for, its answer is waited for (RFC 4340 §10.3).
-                let settled = stable && self.wish_is_told(Location::Here, CCID);
-                unmet(1, false, settled && self.here.ccid == Ccid::CCID2)
-            }
-            (Location::There, Feature::SEND_LOSS_EVENT_RATE) => {
-                unmet(1, false, stable && self.here.ccid == Ccid::CCID3)
-            }
-            (Location::There, Feature::SEND_NDP_COUNT) => unmet(1, false, self.ndp_count),
-            (Location::There, Feature::CHECK_DATA_CHECKSUM) => {
-                unmet(1, false, self.check_data_checksum)
-            }
-            (Location::Here, Feature::MIN_CHECKSUM_COVERAGE) => {
-                unmet(self.min_checksum_coverage, false, true)
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether nothing is left to ask for.
-    fn wish_is_told(&self, location: Location, index: usize) -> bool {
-        self.machine(location, index).asked || self.wish(location, FEATURES[index]).is_none()
-    }
-
-    /// What is to be asked for and was not yet, or a number that has changed meanwhile; and
-    /// whether under Mandatory.
-    fn new_change(&self, location: Location, index: usize) -> Option<(Change, bool)> {
-        let feature = FEATURES[index];
-        self.index(location, feature)?;
-        let machine = self.machine(location, index);
-        if machine.state != State::Stable {
-            return None;
-        }
-        if feature.is_number() {
-            let wanted = machine.wanted?;
-            let current = self.values(location).value(feature);
-            return (wanted != current).then_some((Change::Number(wanted), false));
-        }
-        if machine.asked {
-            return None;
-        }
-        self.wish(location, feature)
-            .map(|(list, mandatory)| (Change::List(list), mandatory))
-    }
-
-    fn write_confirm(
-        &mut self,
-        location: Location,
-        index: usize,
-        options: &mut OptionWriter,
-    ) -> bool {
-        let feature = FEATURES[index];
-        let Some(confirm) = self.machine(location, index).confirm else {
-            return true;
-        };
-        let mut bytes = [0; 8];
-        let value: &[u8] = match confirm.says {
-            Says::Nothing => &[],
-            Says::Number => {
-                bytes = self.values(location).value(feature).to_be_bytes();
-                &bytes[8 - number_len(feature)..]
-            }
-            Says::Value(list) => {
-                bytes[0] = self.values(location).byte(feature);
-                let length = 1 + list.len().min(bytes.len() - 1);
-                bytes[1..length].copy_from_slice(&list[..length - 1]);
-                &bytes[..length]
-            }
-        };
-        let side = side_of(location);
-        if !options.push(DccpOption::Confirm {
-            side,
-            feature,
-            value,
-        }) {
-            return false;
-        }
-        let repeated = self.phase == Phase::PartOpen;
-        self.machine_mut(location, index).confirm = repeated.then_some(Confirm {
-            sent: true,
-            ..confirm
-        });
-        true
-    }
-
-    fn write_change(
-        &mut self,
-        location: Location,
-        index: usize,
-        due: bool,
-        options: &mut OptionWriter,
-    ) -> Result<Wrote, NoRoom> {
-        let feature = FEATURES[index];
-        let machine = *self.machine(location, index);
-        let (change, mandatory, wrote) = match (machine.state, machine.wanted) {
-            (State::Stable, _) => match self.new_change(location, index) {
-                Some((change, mandatory)) => (change, mandatory, Wrote::New),
-                None => return Ok(Wrote::Nothing),
-            },
-            (State::Changing(_), _) if !due => return Ok(Wrote::Nothing),
-            // The number has changed meanwhile: this is a new Change.
-            (State::Changing(Change::Number(old)), Some(new)) if old != new => {
-                (Change::Number(new), false, Wrote::New)
-            }
-            (State::Changing(change), _) => {
-                (change, self.is_mandatory(location, feature), Wrote::Again)
-            }
-        };
-        let bytes;
-        let value: &[u8] = match change {
-            Change::List(list) => list,
-            Change::Number(number) => {
-                bytes = number.to_be_bytes();
-                &bytes[8 - number_len(feature)..]
-            }
-        };
-        let option = DccpOption::Change {
-            side: side_of(location),
-            feature,
-            value,
-        };
-        let fits = match mandatory {
-            true => options.push_mandatory(option),
-            false => options.push(option),
-        };
-        if !fits {
-            return Err(NoRoom);
-        }
-        let machine = self.machine_mut(location, index);
-        machine.state = State::Changing(change);
-        machine.asked = true;
-        Ok(wrote)
-    }
-
-    /// Whether our Change of it goes under Mandatory.
-    fn is_mandatory(&self, location: Location, feature: Feature) -> bool {
-        match (location, feature) {
-            (_, Feature::CCID) => !self.ccids.contains(&Ccid::CCID2.0),
-            (Location::Here, Feature::ECN_INCAPABLE) => !self.ecn,
-            _ => false,
-        }
-    }
-
-    fn write_unknown(&mut self, options: &mut OptionWriter) -> bool {
-        let repeated = self.phase == Phase::PartOpen;
-        for location in [Location::Here, Location::There] {
-            let unknown = &mut self.unknown[location as usize];
-            if unknown.owed == [0; 4] && unknown.sent == [0; 4] {
-                continue;
-            }
-            for number in 0..=u8::MAX {
-                let (word, bit) = Unknown::place(number);
-                if (unknown.owed[word] | unknown.sent[word]) & bit == 0 {
-                    continue;
-                }
-                let side = side_of(location);
-                let feature = Feature(number);
-                if !options.push(DccpOption::Confirm {
-                    side,
-                    feature,
-                    value: &[],
-                }) {
-                    return false;
-                }
-                unknown.owed[word] &= !bit;
-                if repeated {
-                    unknown.sent[word] |= bit;
-                }
-            }
-        }
-        true
-    }
-
-    fn owes_confirm(&self) -> bool {
-        let unsent = |machine: &Machine| machine.confirm.is_some_and(|confirm| !confirm.sent);
-        self.machines.iter().flatten().any(unsent)
-            || self.unknown.iter().any(|unknown| unknown.owed != [0; 4])
-    }
-
     /// Owes the answer to one more Change of a feature; an older one is answered by it too.
     fn owe(&mut self, location: Location, index: usize, says: Says) {
         self.machine_mut(location, index).confirm = Some(Confirm { says, sent: false });
         self.attention = true;
     }
 
-    /// Whether an empty Confirm ends the connection: every DCCP understands these features (RFC
-    /// 4340 §6.4), or the connection cannot do without.
-    fn is_required(&self, location: Location, feature: Feature) -> bool {
-        match feature {
-            Feature::CCID | Feature::ALLOW_SHORT_SEQNOS | Feature::SEQUENCE_WINDOW => true,
-            Feature::SEND_ACK_VECTOR => {
-                location == Location::There && self.here.ccid == Ccid::CCID2
-            }
-            _ => self.is_mandatory(location, feature),
-        }
-    }
-
     /// Which machine is a feature's; `None`: it is not understood. Those of CCID 3 are where it is
-    /// in force; number 192 and above are located at the receiver of data (RFC 4340 §10.3).
+    /// in force, or may be already as the peer sees it; number 192 and above are located at the
+    /// receiver of data (RFC 4340 §10.3).
     fn index(&self, location: Location, feature: Feature) -> Option<usize> {
+        let sender = location.other();
         let exists = feature != Feature::SEND_LOSS_EVENT_RATE
-            || self.values(location.other()).ccid == Ccid::CCID3;
+            || self.values(sender).ccid == Ccid::CCID3
+            || match self.machine(sender, CCID).state {
+                State::Changing(Change::List(ccids)) => ccids.contains(&Ccid::CCID3.0),
+                State::Changing(Change::Number(_)) | State::Stable => false,
+            };
         FEATURES
             .iter()
             .position(|known| *known == feature && exists)
     }
 
     fn set(&mut self, location: Location, feature: Feature, value: u64) {
-        let before = self.values(location).ccid;
         let values = match location {
             Location::Here => &mut self.here,
             Location::There => &mut self.there,
         };
         values.set(feature, value);
-        if values.ccid != before {
-            // The features of a CCID begin with it.
+        if feature == Feature::CCID && values.ccid != Ccid::CCID3 {
+            // The features of a CCID end with it.
             let receiver = location.other();
             self.set(receiver, Feature::SEND_LOSS_EVENT_RATE, 0);
-            *self.machine_mut(receiver, LOSS_EVENT_RATE) = Machine::default();
+            *self.machine_mut(receiver, LOSS_EVENT_RATE) = Machine::IDLE;
+            self.asked[receiver as usize] &= !(1 << LOSS_EVENT_RATE);
         }
     }
 
@@ -684,20 +424,54 @@ impl Features {
         }
     }
 
-    const fn machine(&self, location: Location, index: usize) -> &Machine {
-        &self.machines[location as usize][index]
+    fn machine(&self, location: Location, index: usize) -> &Machine {
+        match &self.machines {
+            Some(machines) => &machines[location as usize][index],
+            None => &Machine::IDLE,
+        }
     }
 
-    const fn machine_mut(&mut self, location: Location, index: usize) -> &mut Machine {
-        &mut self.machines[location as usize][index]
+    fn machine_mut(&mut self, location: Location, index: usize) -> &mut Machine {
+        let machines = self.machines.get_or_insert_with(Box::default);
+        &mut machines[location as usize][index]
+    }
+
+    fn machines(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().flat_map(|two| two.iter().flatten())
+    }
+
+    const fn is_asked(&self, location: Location, index: usize) -> bool {
+        self.asked[location as usize] >> index & 1 == 1
+    }
+
+    const fn set_asked(&mut self, location: Location, index: usize) {
+        self.asked[location as usize] |= 1 << index;
+    }
+
+    /// Bytes that are allocated.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.machines
+            .as_ref()
+            .map_or(0, |machines| size_of_val(&**machines))
+    }
+
+    /// Gives the machines up if nothing is negotiated and nothing more to be asked for.
+    fn release(&mut self) {
+        let idle = self.phase == Phase::Open
+            && self
+                .machines()
+                .all(|machine| machine.state == State::Stable && machine.confirm.is_none())
+            && !self.wants_packet();
+        if idle {
+            self.machines = None;
+        }
     }
 
     /// Stops the timer when no Change waits for its answer.
     fn forget_resend(&mut self) {
         if self
-            .machines
-            .iter()
-            .flatten()
+            .machines()
             .all(|machine| machine.state == State::Stable)
         {
             self.resend = None;
@@ -705,27 +479,8 @@ impl Features {
     }
 }
 
-/// What of Changes was written to a packet; the most that any of them was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Wrote {
-    Nothing,
-    Again,
-    New,
-}
-
-/// An option that does not fit any more.
-struct NoRoom;
-
 /// An option whose value cannot be (RFC 4340 §6.6.8), or under Mandatory shares none of ours.
 struct Invalid;
-
-/// The side that speaks in options of ours.
-const fn side_of(location: Location) -> Side {
-    match location {
-        Location::Here => Side::L,
-        Location::There => Side::R,
-    }
-}
 
 fn invalid_change(side: Side, feature: Feature, value: &[u8]) -> Reset {
     DccpOption::Change {

@@ -1,9 +1,11 @@
+use super::write::{LEAST_WAIT, LONGEST_WAIT};
 use super::*;
 use crate::Config;
-use crate::packet::{Options, PacketType};
+use crate::packet::{OptionWriter, Options, PacketType};
 
 mod exchange;
 mod linux;
+mod lossy;
 
 const ISS: Seq = Seq::new(100);
 const ISR: Seq = Seq::new(5000);
@@ -29,6 +31,7 @@ fn origin() -> Instant {
 struct End {
     features: Features,
     now: Instant,
+    rtt: Duration,
     /// The number of the last packet sent.
     sent: Seq,
     /// The greatest number received.
@@ -45,6 +48,7 @@ impl End {
         Self {
             features,
             now: origin(),
+            rtt: RTT,
             sent: iss.minus(1),
             received: None,
         }
@@ -60,7 +64,7 @@ impl End {
         let mut options = OptionWriter::default();
         options.reset(room);
         self.features
-            .write(self.now, self.sent, confirms, RTT, &mut options);
+            .write(self.now, self.sent, confirms, self.rtt, &mut options);
         options.bytes().to_vec()
     }
 

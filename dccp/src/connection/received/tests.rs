@@ -269,15 +269,18 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![6 => receive, 2 => Just(Step::Send), 1 => (0..4usize).prop_map(Step::Acknowledge)]
 }
 
-/// A packet's state and nonce, one by one.
+/// What is told of each packet: its state and nonce.
+type Told = BTreeMap<i64, (PacketState, bool)>;
+
+/// A record of packets one by one.
 #[derive(Default)]
 struct Model {
-    packets: BTreeMap<i64, (PacketState, bool)>,
+    packets: Told,
     greatest: i64,
     /// Numbers up to here need not be reported.
     known: i64,
     /// Our number, and what the vector said.
-    sent: Vec<(u64, BTreeMap<i64, (PacketState, bool)>)>,
+    sent: Vec<(u64, Told)>,
 }
 
 impl Model {

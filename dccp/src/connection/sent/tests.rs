@@ -250,6 +250,29 @@ fn a_peer_without_ack_vectors_acknowledges_all_up_to_its_ackno() {
 }
 
 #[test]
+fn a_vector_is_read_no_further_than_to_what_is_settled() {
+    let (mut sent, now) = sent(0, 10_000);
+    acknowledge(&mut sent, now, 9_000, &[0x3f; 200]);
+    let read = std::cell::Cell::new(0);
+    let vectors = (0..200).map(|_| {
+        read.set(read.get() + 1);
+        AckVector {
+            nonce: false,
+            cells: &[0x3f],
+        }
+    });
+    let elapsed = Duration::ZERO;
+    let blocks = NO_BLOCKS.into_iter();
+    let settled = sent.on_acknowledged(now, Seq::new(9_130), vectors, blocks, elapsed, |_, _| ());
+    assert_eq!((settled.received, settled.lost), (130, 0));
+    assert_eq!(read.get(), 3, "130 new packets are told of by three runs");
+    assert!(
+        sent.ring.len() <= 870 + NUMDUPACK,
+        "what is settled is let go of"
+    );
+}
+
+#[test]
 fn the_oldest_counts_as_lost_when_the_ring_is_full() {
     let now = start();
     let mut sent = Sent::new(Seq::new(0), 8);

@@ -205,3 +205,162 @@ fn losses_are_told_and_the_connection_still_ends_in_good_order() {
         Some(Event::Closed(crate::CloseReason::Graceful))
     ));
 }
+
+/// An application that sends only when it is told that it may, over a lossy link.
+#[test]
+fn writable_is_said_whenever_there_is_room_after_full() {
+    for one_in in [u64::MAX, 50, 10] {
+        let (mut pair, _, z) = Pair::new(client_config(), server_config()).connected();
+        let mut left: u64 = 2000;
+        pour(&mut pair, z, &mut left);
+        let mut step: u64 = 1;
+        while left > 0 {
+            let due = |link: &super::pair::Link| link.front().map(|(at, ..)| *at);
+            let (to_z, to_a) = (due(&pair.to_z), due(&pair.to_a));
+            let next = [to_z, to_a].into_iter().flatten().min();
+            let timers = [
+                pair.a.endpoint.poll_timeout(),
+                pair.z.endpoint.poll_timeout(),
+            ];
+            let timer = timers.into_iter().flatten().min();
+            step = (step * 1_103_515_245 + 12_345) % (1 << 31);
+            match next {
+                Some(next) if timer.is_none_or(|timer| next <= timer) => {
+                    if (step >> 12).is_multiple_of(one_in) {
+                        pair.now = pair.now.max(next);
+                        pair.lose(to_z == Some(next));
+                    } else {
+                        pair.deliver_one();
+                    }
+                }
+                _ => pair.next_timer(),
+            }
+            let events = pair.z.take_events();
+            assert!(!events.iter().any(|event| matches!(event, Event::Closed(_))));
+            if events.iter().any(|event| matches!(event, Event::Writable)) {
+                pour(&mut pair, z, &mut left);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_train_of_equal_packets_is_one_transmit_and_gets_one_acknowledgement() {
+    let (mut pair, a, z) = Pair::usual().connected();
+    let mut left = u64::MAX;
+    for _ in 0..60 {
+        pour(&mut pair, z, &mut left);
+        pair.deliver_one();
+    }
+    while pair.deliver_one().is_some() {}
+    let before = pair.a.endpoint.stats(a).unwrap();
+    pour(&mut pair, z, &mut left);
+    let trains = pair.to_a.len();
+    let packets: usize = pair
+        .to_a
+        .iter()
+        .map(|(_, transmit, bytes)| bytes.len().div_ceil(transmit.segment_size.unwrap().get()))
+        .sum();
+    assert!(
+        trains <= 2 && packets > 64,
+        "{packets} packets in {trains} trains"
+    );
+    while !pair.to_a.is_empty() {
+        pair.deliver_one();
+    }
+    let after = pair.a.endpoint.stats(a).unwrap();
+    assert!(after.packets_sent - before.packets_sent <= trains as u64);
+    assert_eq!(
+        after.packets_received - before.packets_received,
+        packets as u64
+    );
+}
+
+#[test]
+fn a_short_message_ends_a_train_and_a_longer_one_begins_another() {
+    let (mut pair, _, z) = Pair::usual().connected();
+    for length in [300, 300, 200] {
+        pair.z.send(pair.now, z, &vec![1; length]).unwrap();
+    }
+    pair.poll();
+    let (_, transmit, bytes) = pair.to_a.front().unwrap();
+    assert_eq!(transmit.segment_size.unwrap().get(), 316);
+    assert_eq!(bytes.len(), 316 * 2 + 216);
+    pair.deliver_one();
+    let lengths: Vec<_> = messages(&pair.a.take_events())
+        .iter()
+        .map(bytes::Bytes::len)
+        .collect();
+    assert_eq!(lengths, [300, 300, 200]);
+    pair.run(Duration::from_secs(1));
+    for length in [100, 300, 300] {
+        pair.z.send(pair.now, z, &vec![2; length]).unwrap();
+    }
+    pair.poll();
+    assert_eq!(pair.to_a.len(), 2);
+    pair.run(Duration::from_secs(1));
+    let lengths: Vec<_> = messages(&pair.a.take_events())
+        .iter()
+        .map(bytes::Bytes::len)
+        .collect();
+    assert_eq!(lengths, [100, 300, 300]);
+}
+
+/// Buffers of trains are the endpoint's, and the machines of feature negotiation are gone; what
+/// remains is the connection itself and its two congestion controls.
+#[test]
+fn an_idle_connection_takes_less_than_two_kilobytes() {
+    let (mut pair, a, z) = Pair::usual().connected();
+    pair.run(Duration::from_secs(2));
+    for (end, id) in [(&pair.a, a), (&pair.z, z)] {
+        let bytes = end.endpoint.get(id).unwrap().memory();
+        assert!(bytes < 2048, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn raw_ip_has_packets_with_checksums_and_no_trains() {
+    let ip = |config: Config| Config {
+        carrier: crate::Carrier::Ip,
+        ..config
+    };
+    let (mut pair, _, z) = Pair::new(ip(client_config()), ip(server_config())).connected();
+    let mut left = 200;
+    let mut came = 0;
+    while came < 200 {
+        pour(&mut pair, z, &mut left);
+        assert!(pair.to_a.iter().all(|(_, transmit, bytes)| {
+            transmit.segment_size.is_none() && bytes.len() <= 1200 && bytes[6..8] != [0, 0]
+        }));
+        if pair.deliver_one().is_none() {
+            pair.next_timer();
+        }
+        came += messages(&pair.a.take_events()).len();
+    }
+    assert_eq!(pair.a.endpoint.counts().malformed, 0);
+    // A wrong checksum is dropped silently.
+    left = 1;
+    pair.run(Duration::from_secs(1));
+    pour(&mut pair, z, &mut left);
+    pair.to_a[0].2[20] ^= 1;
+    pair.run(Duration::from_secs(1));
+    assert_eq!(pair.a.endpoint.counts().malformed, 1);
+    assert!(messages(&pair.a.take_events()).is_empty());
+}
+
+#[test]
+fn ccid_3_carries_data_too() {
+    let three = |config: Config| Config {
+        ccids: vec![crate::ccid::Ccid::CCID3],
+        ..config
+    };
+    let (mut pair, came) = bulk(three(client_config()), three(server_config()), 300);
+    assert_eq!(came, 300);
+    pair.run(Duration::from_secs(2));
+    assert!(
+        pair.z
+            .take_events()
+            .iter()
+            .any(|event| matches!(event, Event::Settled))
+    );
+}

@@ -3,5 +3,11 @@
 mod pair;
 
 mod bulk;
+mod close;
 mod handshake;
+mod linux;
+mod losses;
+mod options;
+mod packet_size;
+mod strangers;
 mod windows;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::packet::{Checksum, Header, Kind, Packet, PacketType};
 use crate::{
-    Config, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, SendError, Seq, ServiceCode,
-    Transmit,
+    Carrier, Config, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, SendError, Seq,
+    ServiceCode, Transmit,
 };
 
 pub(super) const SERVICE: ServiceCode = ServiceCode(0x3f48_5450);
@@ -72,12 +72,17 @@ pub(super) fn client_config() -> Config {
 }
 
 impl End {
-    fn new(config: Config, seed: u8, peer: u8) -> Self {
+    fn new(config: Config, seed: u8, own: u8, peer: u8) -> Self {
+        // In raw IP the addresses are in the checksum.
+        let local = (config.carrier == Carrier::Ip).then(|| path(own).remote.ip());
         let endpoint = Endpoint::new(config, [seed; 32]);
         Self {
             endpoint,
             events: VecDeque::new(),
-            path: path(peer),
+            path: Path {
+                local,
+                ..path(peer)
+            },
         }
     }
 
@@ -103,8 +108,8 @@ impl Pair {
     pub(super) fn new(client: Config, server: Config) -> Self {
         Self {
             now: crate::test_support::start(),
-            a: End::new(client, 1, 26),
-            z: End::new(server, 2, 1),
+            a: End::new(client, 1, 1, 26),
+            z: End::new(server, 2, 26, 1),
             to_z: Link::new(),
             to_a: Link::new(),
             delay: Duration::from_millis(10),
@@ -326,6 +331,7 @@ fn first_type(transmit: &Transmit, bytes: &[u8]) -> PacketType {
 
 /// What a packet is, and what it acknowledges.
 pub(super) fn decode(bytes: &[u8]) -> (PacketType, Kind) {
+    // The checksum is looked at by the endpoints.
     let packet = Packet::decode(bytes, &Checksum::Unused).unwrap();
     (packet.header.kind.packet_type(), packet.header.kind)
 }

@@ -20,6 +20,11 @@ impl OptionWriter {
         self.limit = limit & !3;
     }
 
+    /// Sets another limit for what is still to come, with what was written kept.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = (limit & !3).max(self.bytes.len());
+    }
+
     /// What was written.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::ccid::Sender as _;
+use crate::ccid::ccid3::counter::COUNTERS;
 use crate::ccid::ccid3::options::{self, Interval};
 use crate::packet::{OptionWriter, Options};
 
@@ -255,6 +258,64 @@ fn dt8_slow_start_doubles_once_in_a_round_trip_up_to_twice_what_is_received() {
 }
 
 #[test]
+fn dt8_a_loss_before_any_receive_rate_leaves_the_initial_rate_at_most() {
+    let mut script = Script::new(Some(MS * 100));
+    script.send();
+    script.now += MS * 100;
+    script.feedback(TOLD);
+    script.send();
+    script.now += MS * 300;
+    // Nothing came since then, and something is missing.
+    script.feedback(Told {
+        intervals: &[(1, 1, 2), (3, 0, 3)],
+        ..TOLD
+    });
+    let rate = script.sender.rate;
+    assert!(rate <= script.sender.initial_rate(), "{rate}");
+    assert!(rate > 1000.0, "{rate}: less than a packet a second");
+}
+
+#[test]
+fn a_short_packet_is_not_waited_for_like_a_long_one() {
+    let mut script = Script::new(Some(MS * 100));
+    script.sender.rate = 10_000.0;
+    script.sender.instant_rate = 10_000.0;
+    let sent = SentData {
+        seq: Seq::new(1),
+        size: 100,
+        in_flight: 1,
+    };
+    script.sender.on_sent(script.now, sent);
+    let Permit::At(next) = script.sender.permit(script.now, 0) else {
+        panic!("10,000 bytes a second");
+    };
+    assert!(next <= script.now + MS * 10);
+    script.send();
+    let Permit::At(next) = script.sender.permit(script.now, 0) else {
+        panic!("10,000 bytes a second");
+    };
+    assert!(next > script.now + MS * 90);
+}
+
+#[test]
+fn a_wait_ends_sooner_when_the_rate_rises() {
+    let mut script = Script::new(Some(MS * 100));
+    script.sender.rate = 10.0;
+    script.sender.instant_rate = 10.0;
+    script.send();
+    let Permit::At(slow) = script.sender.permit(script.now, 0) else {
+        panic!("a packet in a hundred seconds");
+    };
+    script.sender.rate = 10_000.0;
+    script.sender.instant_rate = 10_000.0;
+    let Permit::At(fast) = script.sender.permit(script.now, 0) else {
+        panic!("ten packets a second");
+    };
+    assert!(slow > script.now + MS * 50_000);
+    assert!(fast <= script.now + MS * 100);
+}
+
+#[test]
 fn dt8_losses_make_the_rate_that_of_the_equation() {
     let mut script = Script::new(Some(MS * 100));
     let rate = 10_000_000;
@@ -406,11 +467,7 @@ fn dt9_an_idle_sender_is_not_slowed_below_the_initial_rate() {
     }
     let mut timers = 0;
     while script.sender.poll_timeout().is_some() {
-        assert_eq!(
-            script.time_out(),
-            true,
-            "nothing is in the network any more"
-        );
+        assert!(script.time_out(), "nothing is in the network any more");
         timers += 1;
         assert!(timers < 20);
     }
@@ -584,4 +641,55 @@ fn the_sequence_window_grows_with_the_rate() {
     assert!((1000.0..1030.0).contains(&packets), "{packets}");
     assert_eq!(wish(&script), 16384);
     assert_eq!(script.sender.data_ack_interval(), 1024);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever a peer says, and whenever.
+    #[test]
+    fn dt9_the_rate_keeps_its_bounds(
+        steps in prop::collection::vec(
+            (0..4u8, 0..2_000_000u64, prop::collection::vec(any::<u8>(), 28), 0..3u64),
+            1..200,
+        ),
+    ) {
+        let mut script = Script::new(None);
+        for (kind, micros, bytes, dropped) in steps {
+            script.now += Duration::from_micros(micros);
+            match kind {
+                0 => {
+                    script.send();
+                }
+                1 => {
+                    let mut options = vec![194, 6, bytes[0], bytes[1], bytes[2], bytes[3]];
+                    options.extend([193, 30, bytes[4] & 3]);
+                    options.extend(&bytes[5..23]);
+                    options.extend([192, 6]);
+                    options.extend(&bytes[24..28]);
+                    // As it is, the length takes in more than there is of intervals.
+                    if bytes[23] & 1 == 0 {
+                        options[7] = 21;
+                    }
+                    let rtt = Duration::from_micros(micros / u64::from(bytes[23].max(1)));
+                    let dropped = [dropped; 8];
+                    let slow_receiver = dropped[0] == 2;
+                    script.acknowledge(Told { rtt, dropped, slow_receiver, ..TOLD }, &options);
+                }
+                2 => {
+                    script.sender.handle_timeout(script.now);
+                }
+                _ => match script.sender.permit(script.now, 0) {
+                    Permit::Now(count) => prop_assert!(count > 0),
+                    Permit::At(at) => prop_assert!(at > script.now),
+                    Permit::Wait => prop_assert!(false, "the rate is never 0"),
+                },
+            }
+            let sender = &script.sender;
+            let lowest = sender.lowest_rate() * 0.999;
+            prop_assert!(sender.rate >= lowest && sender.instant_rate >= lowest);
+            prop_assert!((0.0..=1.0).contains(&sender.loss_event_rate));
+            prop_assert!(sender.gap() <= Duration::from_secs(65));
+        }
+    }
 }
