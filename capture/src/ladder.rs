@@ -93,6 +93,7 @@ pub struct Ladder {
     last: VecDeque<Step>,
     omitted: u64,
     packets: [u64; 2],
+    noun: &'static str,
 }
 
 impl Ladder {
@@ -105,7 +106,15 @@ impl Ladder {
             last: VecDeque::new(),
             omitted: 0,
             packets: [0; 2],
+            noun: "packet",
         }
+    }
+
+    /// The same of things that are not packets, such as messages: `noun` is what one is called.
+    #[must_use]
+    pub const fn of(mut self, noun: &'static str) -> Self {
+        self.noun = noun;
+        self
     }
 
     /// Adds a step, no earlier than the one before. Control characters in its words are replaced.
@@ -125,12 +134,6 @@ impl Ladder {
         if self.keep > 0 {
             self.last.push_back(step);
         }
-    }
-
-    /// Whether the next step would displace another one, so that its words may not be worth making
-    /// with much effort.
-    pub fn is_full(&self) -> bool {
-        self.last.len() >= self.keep
     }
 
     /// How many packets a side sent, kept or not.
@@ -158,7 +161,7 @@ impl Ladder {
         let [left, right] = self.packets;
         format!(
             "{}: {left} from the {}, {right} from the {}",
-            count(left + right, "packet"),
+            count(left + right, self.noun),
             self.names[0],
             self.names[1]
         )
