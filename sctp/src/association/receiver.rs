@@ -359,7 +359,7 @@ mod tests {
                 let below = Tsn::new(start).steps_to(cumulative.plus(1));
                 let mut told: BTreeSet<u32> = (0..below).collect();
                 for (first, last) in gaps {
-                    told.extend((below - 1 + u32::from(first))..=(below - 1 + u32::from(last)));
+                    told.extend((below + u32::from(first) - 1)..=(below + u32::from(last) - 1));
                 }
                 prop_assert_eq!(&told, &model);
             }

@@ -206,9 +206,7 @@ impl Pair {
     pub(super) fn flush(&mut self) {
         for end in [CLIENT, SERVER] {
             loop {
-                while let Some(event) = self.ends[end].endpoint.poll_event() {
-                    self.ends[end].events.push_back(event);
-                }
+                self.collect();
                 let mut buffer = std::mem::take(&mut self.buffer);
                 buffer.clear();
                 let transmit =
@@ -222,6 +220,15 @@ impl Pair {
                 if transmit.is_none() {
                     break;
                 }
+            }
+        }
+    }
+
+    /// Takes what the ends have to tell.
+    fn collect(&mut self) {
+        for end in &mut self.ends {
+            while let Some(event) = end.endpoint.poll_event() {
+                end.events.push_back(event);
             }
         }
     }
@@ -354,7 +361,8 @@ impl Pair {
                 end.endpoint.handle_timeout(self.now);
             }
         }
-        self.flush();
+        // What this brings to send waits for the next step: the application is asked first.
+        self.collect();
         true
     }
 
