@@ -157,6 +157,10 @@ impl Association {
     ) -> Self {
         let initial_tsn = cx.initial_tsn();
         let mut association = Self::new(cx, id, paths, ports, local_tag, initial_tsn);
+        association.state = State::CookieWait(Setup {
+            began: Some(now),
+            ..Setup::default()
+        });
         association.push_control(0, Control::Init);
         association.arm_setup(now);
         association

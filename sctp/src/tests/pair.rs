@@ -86,6 +86,8 @@ pub(super) struct Pair {
     /// Deliver trains as they are sent, as UDP GSO and GRO do.
     pub(super) trains: bool,
     pub(super) limit: usize,
+    /// The server's side of [`Self::connected`].
+    pub(super) server_id: Option<AssociationId>,
     buffer: Vec<u8>,
 }
 
@@ -136,6 +138,7 @@ impl Pair {
             filter: None,
             trains: false,
             limit: 65_507,
+            server_id: None,
             buffer: Vec::new(),
         }
     }
@@ -186,6 +189,7 @@ impl Pair {
                 !is_connected(event)
             });
         }
+        self.server_id = server;
         (client, server.expect("the server's id"))
     }
 
