@@ -250,6 +250,9 @@ impl Association {
         }
         self.receiver.forward(forward.cumulative);
         seen.any_new = true;
+        if !forward.interleaved {
+            self.inbound.skip_unordered(forward.cumulative);
+        }
         for skipped in forward.skipped() {
             if skipped.stream < self.inbound_streams {
                 self.inbound.skip(skipped, forward.interleaved);

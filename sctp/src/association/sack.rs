@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::congestion::Acked;
 use super::flight::{Sent, Standing};
-use super::paths::Newest;
+use super::paths::{Condition, Newest};
 use super::timers::PathTimer;
 use super::{Association, Context, State, WindowProbe};
 use crate::chunk::Sack;
@@ -175,8 +175,11 @@ impl Association {
         highest_gap: Option<Tsn>,
     ) {
         let path = &mut self.paths[facts.path];
+        // What was given up on this path says nothing of it: it may have gone another way.
         if facts.before == Standing::InFlight {
             path.flight -= size;
+        } else if path.condition != Condition::Active {
+            return;
         }
         path.acked += size;
         let round_trip = now.duration_since(facts.at);

@@ -65,7 +65,9 @@ impl Association {
             size: self.paths[path].mtu.current(),
             path,
             // While the cookie is under way, DATA goes with it or not at all (RFC 9260 §5.1 C).
-            takes_data: self.state.sends_data() && !self.state.is_setup(),
+            takes_data: self.state.sends_data()
+                && !self.state.is_setup()
+                && path == self.paths.current,
         };
         self.header().encode(out);
         let alone = self.write_control(cx, limit, out, &mut packet);

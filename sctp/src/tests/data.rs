@@ -2,7 +2,7 @@ use super::pair::{CLIENT, Link, Pair, SERVER, server_config};
 use crate::{AssociationId, Config, Event, SendError};
 
 /// Sends so many bytes on a stream and waits until they have arrived; returns them.
-fn bulk(pair: &mut Pair, from: usize, id: AssociationId, total: usize) -> Vec<u8> {
+pub(super) fn bulk(pair: &mut Pair, from: usize, id: AssociationId, total: usize) -> Vec<u8> {
     let block = 48 << 10;
     let mut sent = 0;
     let mut got = Vec::new();
@@ -28,11 +28,11 @@ fn bulk(pair: &mut Pair, from: usize, id: AssociationId, total: usize) -> Vec<u8
     got
 }
 
-fn byte_at(at: usize) -> u8 {
+pub(super) fn byte_at(at: usize) -> u8 {
     (at / 251 * 31 + at % 251).to_le_bytes()[0]
 }
 
-fn assert_right(got: &[u8], total: usize) {
+pub(super) fn assert_right(got: &[u8], total: usize) {
     assert_eq!(got.len(), total);
     assert!(
         got.iter()
