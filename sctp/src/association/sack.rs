@@ -274,6 +274,10 @@ impl Association {
             path.rto.sample(cx.config, newest.round_trip);
         }
         path.tail_probes = 0;
+        let newest = path.newest.unwrap_or(Newest {
+            packet: 0,
+            round_trip: path.rto.timeout(),
+        });
         path.congestion.on_ack(&Acked {
             now,
             bytes: path.acked,
@@ -282,6 +286,9 @@ impl Association {
             in_recovery: path.in_recovery(),
             all_acked: path.flight == 0,
             srtt: path.rto.smoothed().unwrap_or(path.rto.timeout()),
+            round_trip: newest.round_trip,
+            newest_packet: newest.packet,
+            next_packet: self.next_packet,
         });
         // RFC 9260 §6.3.2 R2, R3
         if path.flight == 0 {
