@@ -66,6 +66,8 @@ struct Upward {
     events: VecDeque<Event>,
     held: usize,
     messages: u64,
+    /// Messages, or parts, since the end of the last train.
+    fresh: usize,
 }
 
 impl Upward {
@@ -81,6 +83,7 @@ impl Upward {
         let (stream, unordered) = key;
         self.held += payload.len() + OVERHEAD;
         self.messages += u64::from(end_of_message);
+        self.fresh += 1;
         self.events.push_back(Event::Message {
             stream,
             ppid,
@@ -116,6 +119,7 @@ impl Inbound {
                 events: VecDeque::new(),
                 held: 0,
                 messages: 0,
+                fresh: 0,
             },
             partial_delivery_point,
             is_short: false,
@@ -305,15 +309,17 @@ impl Inbound {
             }
         }
         if self.is_paused {
-            for event in self.upward.events.iter_mut().rev() {
-                match event {
-                    Event::Message { payload, .. } if (payload.len() + OVERHEAD) * 2 < train => {
-                        *payload = Bytes::copy_from_slice(payload);
-                    }
-                    _ => break,
+            let fresh = self.upward.fresh;
+            for event in self.upward.events.iter_mut().rev().take(fresh) {
+                let Event::Message { payload, .. } = event else {
+                    continue;
+                };
+                if (payload.len() + OVERHEAD) * 2 < train {
+                    *payload = Bytes::copy_from_slice(payload);
                 }
             }
         }
+        self.upward.fresh = 0;
     }
 
     /// Gives up the fragments of unordered DATA up to a TSN (RFC 3758 §3.6).

@@ -146,7 +146,7 @@ fn si5_a_page_during_a_download_arrives_within_three_round_trips() {
     };
     let mut pair = Pair::new(Config::default(), server_config(), 1, link);
     let (client, server) = pair.connected();
-    let mut fill = |pair: &mut Pair| {
+    let fill = |pair: &mut Pair| {
         while pair.send(SERVER, server, 0, vec![7; 64 << 10]).is_ok() {}
     };
     let start = pair.now;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -306,14 +306,14 @@ impl Pair {
             return;
         }
         let mut at = self.now;
-        if link.rate > 0 {
+        if let Some(rate) = NonZeroU64::new(link.rate) {
             let busy = &mut self.busy[index][end];
             at = at.max(*busy);
             if at - self.now > link.queue {
                 return;
             }
             // IP and UDP headers travel too.
-            let nanos = (payload.len() as u64 + 28) * 1_000_000_000 / link.rate;
+            let nanos = (payload.len() as u64 + 28) * 1_000_000_000 / rate;
             at += Duration::from_nanos(nanos);
             *busy = at;
         }
