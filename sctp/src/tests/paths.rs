@@ -218,12 +218,6 @@ fn so6_a_path_that_shrinks_is_survived() {
     // Chunks that were cut for the larger packets cannot be cut again (RFC 9260 §6.9): nothing is
     // in flight here, and what is cut from now on is smaller.
     pair.run_for(Duration::from_secs(1));
-    let now = pair.now;
-    let path = crate::Path {
-        local: None,
-        remote: pair.ends[CLIENT].addresses[0],
-    };
-    pair.ends[SERVER].endpoint.handle_rejected(now, path, 1300);
     let got = bulk(&mut pair, SERVER, server, 1 << 18);
     assert_right(&got, 1 << 18);
 }
