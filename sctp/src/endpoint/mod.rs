@@ -1,6 +1,7 @@
 //! Many associations on one packet socket.
 
 mod connections;
+mod limiter;
 mod outside;
 mod setup;
 
@@ -11,6 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use self::connections::Connections;
+use self::limiter::Limiter;
 use crate::Config;
 use crate::association::{Association, Context, Stats, StreamStats};
 use crate::cause::Cause;
@@ -43,6 +45,7 @@ pub struct Endpoint {
     /// Associations that may have something to send, and something to tell.
     to_transmit: VecDeque<u32>,
     to_tell: VecDeque<u32>,
+    limiter: Limiter,
     /// Whose packets were polled last, and where to.
     polled: Option<(AssociationId, IpAddr)>,
     counts: EndpointStats,
@@ -65,7 +68,7 @@ pub struct EndpointStats {
     pub wrong_tags: u64,
     /// Cookies that were not ours, or not for this peer.
     pub wrong_cookies: u64,
-    /// Answers that were dropped because too many waited.
+    /// Answers that were not given because there were too many.
     pub dropped_replies: u64,
 }
 
@@ -74,9 +77,11 @@ impl Endpoint {
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         let config = config.checked();
         let root = Key::new(&seed);
+        let mut random = Random::new(Key::new(&root.mac(&[b"numbers"])));
         Self {
+            limiter: Limiter::new(random.u64()),
             jar: Jar::new(&config, Key::new(&root.mac(&[b"cookies"]))),
-            random: Random::new(Key::new(&root.mac(&[b"numbers"]))),
+            random,
             config,
             connections: Connections::default(),
             replies: VecDeque::new(),
@@ -496,7 +501,7 @@ impl Endpoint {
         fill: impl FnOnce(usize, &mut Vec<u8>) -> Option<T>,
     ) -> Result<Option<T>, SendError> {
         let association = self.connections.named(id).ok_or(SendError::Closed)?;
-        let room = association.room(how.stream)?;
+        let room = association.room_or_wait(how.stream)?;
         let mut message = Vec::new();
         let Some(told) = fill(room, &mut message) else {
             return Ok(None);
@@ -506,8 +511,8 @@ impl Endpoint {
     }
 
     /// The longest message in bytes that a stream takes now; 0 if none.
-    pub fn max_message(&mut self, id: AssociationId, stream: u16) -> usize {
-        let association = self.connections.named(id);
+    pub fn max_message(&self, id: AssociationId, stream: u16) -> usize {
+        let association = self.connections.look(id);
         association.map_or(0, |association| association.room(stream).unwrap_or(0))
     }
 
@@ -555,16 +560,13 @@ impl Endpoint {
     }
 
     /// What is known of an association.
-    pub fn stats(&mut self, id: AssociationId) -> Option<Stats> {
-        self.connections
-            .named(id)
-            .map(|association| association.stats())
+    pub fn stats(&self, id: AssociationId) -> Option<Stats> {
+        Some(self.connections.look(id)?.stats())
     }
 
     /// What one stream of an association carried.
-    pub fn stream_stats(&mut self, id: AssociationId, stream: u16) -> Option<StreamStats> {
-        let association = self.connections.named(id)?;
-        Some(association.stream_stats(stream))
+    pub fn stream_stats(&self, id: AssociationId, stream: u16) -> Option<StreamStats> {
+        Some(self.connections.look(id)?.stream_stats(stream))
     }
 
     /// What the endpoint counted.

@@ -10,7 +10,7 @@ use crate::{CloseReason, Config, Event, Tsn};
 
 const NOTHING: [Event; 0] = [];
 
-fn answers(pair: &mut Pair, to: usize) -> Vec<String> {
+pub(super) fn answers(pair: &mut Pair, to: usize) -> Vec<String> {
     pair.drain(to)
         .iter()
         .map(|packet| describe(packet))
@@ -183,7 +183,9 @@ fn sv3_out_of_the_blue() {
 #[test]
 fn sv5_answers_to_strangers_are_limited() {
     let config = Config {
-        max_replies: 5,
+        max_replies: 8,
+        stranger_rate: 5,
+        strangers_rate: 50,
         ..server_config()
     };
     let mut pair = Pair::new(Config::default(), config, 1, Link::default());
@@ -193,14 +195,26 @@ fn sv5_answers_to_strangers_are_limited() {
     for _ in 0..20 {
         pair.inject(SERVER, &sent);
     }
-    assert_eq!(pair.drain(SERVER).len(), 5);
-    assert_eq!(
-        pair.ends[SERVER].endpoint.endpoint_stats().dropped_replies,
-        15
-    );
+    assert_eq!(pair.drain(SERVER).len(), 5, "by source");
+    // Whatever waits to be sent is limited besides.
+    for last in 0..20 {
+        pair.inject_from(SERVER, ([10, 5, 5, last], 9).into(), &sent);
+    }
+    assert_eq!(pair.drain(SERVER).len(), 8, "what waits");
+    let mut answered = 0;
+    for last in 0..200 {
+        pair.inject_from(SERVER, ([10, 6, last, 1], 9).into(), &sent);
+        answered += pair.drain(SERVER).len();
+    }
+    assert_eq!(answered, 50 - 25, "in all");
+    pair.now += Duration::from_secs(1);
+    pair.inject(SERVER, &sent);
+    assert_eq!(pair.drain(SERVER).len(), 1, "the next second");
+    let dropped = pair.ends[SERVER].endpoint.endpoint_stats().dropped_replies;
+    assert_eq!(dropped, 15 + 12 + 175);
 }
 
-fn cookie_echo(pair: &mut Pair) -> Vec<u8> {
+pub(super) fn cookie_echo(pair: &mut Pair) -> Vec<u8> {
     pair.connect();
     let init = pair.drain(CLIENT).remove(0);
     pair.inject(SERVER, &init);
@@ -276,7 +290,7 @@ fn sk3_a_cookie_lives_its_time_whatever_the_secret() {
     }
 }
 
-fn init(tag: u32) -> Init<'static> {
+pub(super) fn init(tag: u32) -> Init<'static> {
     Init {
         initiate_tag: tag,
         a_rwnd: 1500,
@@ -327,7 +341,7 @@ fn sa1_what_was_never_sent_cannot_be_acknowledged() {
     }
 }
 
-fn client_tsn(pair: &Pair, chunk: &str) -> u32 {
+pub(super) fn client_tsn(pair: &Pair, chunk: &str) -> u32 {
     let line = pair
         .ladder
         .lines()
@@ -344,7 +358,7 @@ fn client_tsn(pair: &Pair, chunk: &str) -> u32 {
 }
 
 /// A DATA chunk by hand, as an association without I-DATA has them.
-fn data(out: &mut Vec<u8>, tsn: u32, stream: u16, ssn: u16, flags: u8, payload: &[u8]) {
+pub(super) fn data(out: &mut Vec<u8>, tsn: u32, stream: u16, ssn: u16, flags: u8, payload: &[u8]) {
     put(out, ChunkType::DATA, flags, |out| {
         out.extend_from_slice(&tsn.to_be_bytes());
         out.extend_from_slice(&stream.to_be_bytes());
@@ -354,7 +368,7 @@ fn data(out: &mut Vec<u8>, tsn: u32, stream: u16, ssn: u16, flags: u8, payload: 
     });
 }
 
-fn victim_of_data(config: Config) -> (Pair, (u16, u16), u32, u32) {
+pub(super) fn victim_of_data(config: Config) -> (Pair, (u16, u16), u32, u32) {
     let client = Config {
         interleaving: false,
         ..Config::default()
@@ -413,7 +427,7 @@ fn sr10_what_is_hoarded_stays_within_the_window() {
 }
 
 /// The server's only association.
-fn pair_id(pair: &mut Pair) -> Option<crate::AssociationId> {
+pub(super) fn pair_id(pair: &mut Pair) -> Option<crate::AssociationId> {
     pair.server_id
 }
 
