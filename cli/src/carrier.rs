@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_the_kernel_and_then_udp() {
+    fn du1_auto_is_the_kernel_and_then_udp_on_the_registered_port() {
         let of = |via, protocol| carriers(via, protocol, None);
         let udp = Carrier::Udp(6511);
         assert_eq!(
