@@ -8,6 +8,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -233,6 +234,95 @@ fn a_page_and_a_video_are_seen_whole_at_both_ends_in_both_forms() {
         if has_tshark() {
             let lines = dissect(Path::new(&pcap), port.as_deref(), count);
             assert_eq!(lines.len(), 4, "{lines:?}");
+        }
+    }
+}
+
+/// Carries datagrams between one client and a server, and loses one in `one_in` of the server's.
+/// It ends with the test.
+fn lossy_relay(server: SocketAddr, one_in: u32) -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut client = None;
+        let mut from_server = 0;
+        let mut datagram = vec![0; 65_536];
+        while let Ok((length, peer)) = socket.recv_from(&mut datagram) {
+            let to = if peer == server {
+                from_server += 1;
+                client.filter(|_| from_server % one_in != 0)
+            } else {
+                client = Some(peer);
+                Some(server)
+            };
+            if let Some(to) = to {
+                // What does not fit in a queue is lost, too.
+                let _ = socket.send_to(&datagram[..length], to);
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn losses_are_told_in_the_file_and_in_the_ladder() {
+    let folder = tempfile::tempdir().unwrap();
+    let content: Vec<u8> = (0..1_000_000_u32)
+        .map(|n| n.to_le_bytes()[n as usize % 2])
+        .collect();
+    fs::write(folder.path().join("file"), &content).unwrap();
+    let name = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (pcap, sent, body, svg) = (name("c.pcapng"), name("s.pcapng"), name("b"), name("s.svg"));
+    let served = [
+        "--ccid",
+        "2",
+        "--ladder",
+        "--ladder-svg",
+        &svg,
+        "--pcap",
+        &sent,
+    ];
+    let server = Server::start(folder.path(), &served);
+    let address = SocketAddr::from(([127, 0, 0, 1], server.udp_port.parse().unwrap()));
+    let relay = lossy_relay(address, 50).to_string();
+    let mut get = cli();
+    let target = format!("127.0.0.1:{}/file", server.port);
+    get.args([
+        "get",
+        "--proto",
+        "dccp",
+        "--via",
+        "udp",
+        "--udp-port",
+        &relay,
+    ])
+    .args(["--ladder", "--pcap-as-sent", "--pcap", &pcap, "-o", &body])
+    .arg(target);
+    let told = succeed(&mut get);
+    assert!(fs::read(&body).unwrap() == content);
+    let count = packets_in(Path::new(&pcap));
+    assert_eq!(packets_told(&told), count);
+    let server_told = server.stop();
+    let sent_count = packets_in(Path::new(&sent));
+    assert_eq!(packets_told(&server_told), sent_count);
+    assert!(sent_count > count, "{sent_count} {count}");
+    assert!(told.contains(" of the peer missing before seq "), "{told}");
+    // The blocks that were lost are asked for.
+    let picture = fs::read_to_string(&svg).unwrap();
+    assert!(picture.contains("congestion window of the server"));
+    let text = |file: &str| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
+    assert!(text(&pcap).contains(" of the peer missing before seq "));
+    assert!(text(&sent).contains("sent by this end lost"));
+    assert!(text(&sent).contains("congestion event: window "));
+    if has_tshark() {
+        for (file, port, count) in [
+            (&pcap, Some(relay.as_str()), count),
+            (&sent, None, sent_count),
+        ] {
+            let lines = dissect(Path::new(file), port, count);
+            let status = |status: &str| lines.iter().filter(|line| line.contains(status)).count();
+            assert_eq!(status(" 200 "), 1, "{lines:?}");
+            assert!(status(" 206 ") > 0, "{lines:?}");
         }
     }
 }
