@@ -45,6 +45,8 @@ pub(super) struct Pair {
     pub(super) path_limit: usize,
     /// The largest packet that the sockets take.
     pub(super) socket_limit: usize,
+    /// What the network makes of ECT(0) and ECT(1).
+    pub(super) remark: Option<Ecn>,
 }
 
 pub(super) fn path(last: u8) -> Path {
@@ -115,6 +117,7 @@ impl Pair {
             delay: Duration::from_millis(10),
             path_limit: usize::MAX,
             socket_limit: usize::MAX,
+            remark: None,
         }
     }
 
@@ -201,7 +204,10 @@ impl Pair {
             self.now,
             Datagram {
                 path: end.path,
-                ecn: transmit.ecn,
+                ecn: match transmit.ecn {
+                    Ecn::NotEct => Ecn::NotEct,
+                    sent => self.remark.unwrap_or(sent),
+                },
                 segment_size: transmit.segment_size,
                 payload: Bytes::from(bytes),
             },

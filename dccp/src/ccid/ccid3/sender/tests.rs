@@ -639,7 +639,7 @@ fn the_sequence_window_grows_with_the_rate() {
     }
     let packets = script.rate();
     assert!((1000.0..1030.0).contains(&packets), "{packets}");
-    assert_eq!(wish(&script), 16384);
+    assert_eq!(wish(&script), 32768);
     assert_eq!(script.sender.data_ack_interval(), 1024);
 }
 
