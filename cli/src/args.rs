@@ -137,9 +137,6 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) transport: Transport,
 
-    #[command(flatten)]
-    pub(crate) sight: Sight,
-
     /// Address to listen on; repeatable [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Vec<IpAddr>,
@@ -180,6 +177,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+
     /// Show requests and answers on stderr
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -198,9 +198,6 @@ pub(crate) struct Get {
 
     #[command(flatten)]
     pub(crate) transport: Transport,
-
-    #[command(flatten)]
-    pub(crate) sight: Sight,
 
     /// SCTP or DCCP port, when the target names none [default: 80 with a host, 8080 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -285,6 +282,9 @@ pub(crate) struct Get {
     /// Open the file in the viewer for its type, after success
     #[arg(long, conflicts_with = "head")]
     pub(crate) open: bool,
+
+    #[command(flatten)]
+    pub(crate) sight: Sight,
 
     /// Show what is sent and received on stderr
     #[arg(short, long)]

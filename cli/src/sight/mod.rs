@@ -196,7 +196,7 @@ impl Watcher {
             None if header.kind.packet_type() != PacketType::Request => return None,
             None => {
                 let peer = SocketAddr::new(path.remote.ip(), remote_port);
-                let title = format!("DCCP ({carrier}) with {peer}");
+                let title = format!("DCCP ({carrier}) with {peer}, its sequence numbers from 0");
                 self.add(Transfer::new(now, self.role, Some(ends), title, "packet"));
                 self.transfers.len() - 1
             }
