@@ -27,7 +27,9 @@ impl<D: Fn(Side, &[u8]) -> String> fmt::Display for Ladder<'_, D> {
             write!(f, "{:>11}  {}  ", Milliseconds(*at), side.arrow())?;
             match line {
                 Line::Note(note) => writeln!(f, "{note}")?,
-                Line::Packet { payload, ecn, fate } => {
+                Line::Packet {
+                    payload, ecn, fate, ..
+                } => {
                     f.write_str(&(self.describe)(*side, payload))?;
                     write!(f, "  [{} bytes", payload.len())?;
                     match ecn {
