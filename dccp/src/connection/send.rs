@@ -383,8 +383,11 @@ impl Connection {
         if open && let Some(train) = self.trains.pop_back() {
             return train;
         }
-        let capable = cx.config.ecn && !self.features.there().ecn_incapable;
-        let ecn = match capable && self.nonces.is_trusted() {
+        let trusted = self
+            .nonces
+            .as_ref()
+            .is_some_and(|nonces| nonces.is_trusted());
+        let ecn = match trusted && !self.features.there().ecn_incapable {
             true => cx.next_ecn(),
             false => Ecn::NotEct,
         };
