@@ -175,7 +175,8 @@ impl Connection {
         let data_start = train.bytes.len();
         let room = limit.saturating_sub(data_start - start);
         let filled = fill(room, &mut train.bytes);
-        let size = train.bytes.len().saturating_sub(data_start);
+        assert!(train.bytes.len() >= data_start, "fill only appends");
+        let size = train.bytes.len() - data_start;
         let Some(value) = filled.filter(|_| size <= room) else {
             let too_big = size > room;
             train.bytes.truncate(start);
