@@ -89,7 +89,6 @@ pub(crate) fn dccp_config(carrier: Carrier, ccid: Option<u8>) -> dccp::Config {
             Carrier::Kernel | Carrier::Udp(_) => dccp::Carrier::Udp,
         },
         ccids: ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
-        ecn: true,
         // Raw IP is used beside kernels, which begin with the size of their link.
         link_mtu: (carrier == Carrier::Raw).then_some(ETHERNET_MTU),
         ..dccp::Config::default()
