@@ -21,8 +21,10 @@ use socket::{
 use transport::{Limits, Listener, Notice, Resident, Responder, Served, Service};
 
 use crate::access_log::{Format, Log};
-use crate::args::Driver;
+use crate::args::{self, Driver};
 use crate::carrier::Carrier;
+use crate::exit::Failure;
+use crate::sight::{Heard, Role, Watch};
 use crate::site::{DigestConfig, FileSite, Root};
 use crate::terminal::tell;
 
@@ -60,6 +62,8 @@ pub(crate) struct Options {
     pub(crate) log_format: Option<Format>,
     /// Where the access log goes; `None` is stdout.
     pub(crate) log_file: Option<PathBuf>,
+    /// What is to be seen of the packets.
+    pub(crate) sight: args::Sight,
     /// Whether to show requests and answers on stderr.
     pub(crate) verbose: bool,
     /// Whether to tell failures only.
@@ -91,6 +95,8 @@ pub(crate) enum ServeError {
     Bind(BindError),
     /// The access log cannot be opened.
     LogFile(PathBuf, io::Error),
+    /// What was to be seen of the packets cannot be shown.
+    Sight(Failure),
     /// The system ran out of something.
     System(io::Error),
 }
@@ -120,6 +126,7 @@ impl fmt::Display for ServeError {
                     path.display()
                 )
             }
+            Self::Sight(failure) => failure.fmt(f),
             Self::System(error) => write!(f, "the server cannot run: {error}"),
         }
     }
@@ -142,6 +149,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
         ServeError::LogFile(options.log_file.clone().unwrap_or_default(), error)
     })?;
     let site = FileSite::new(root, DigestConfig::default(), log);
+    let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
     let served = match options.protocol {
         Protocol::Sctp => {
             let bind = |address| {
@@ -150,7 +158,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |_, _| Err(BindError::NoAddress.into()))?;
-            serve(options, doors, over_sctp(options, &site))?
+            serve(options, doors, over_sctp(options, &site), &watch)?
         }
         Protocol::Dccp => {
             let config = DccpConfig {
@@ -164,9 +172,10 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, address| {
-                stacks::dccp(options, carrier, address, over_dccp(options, &site))
+                let service = over_dccp(options, &site);
+                stacks::dccp(options, carrier, address, service, &watch)
             })?;
-            serve(options, doors, over_dccp(options, &site))?
+            serve(options, doors, over_dccp(options, &site), &watch)?
         }
     };
     if !options.quiet {
@@ -176,7 +185,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
             Farewell(served, totals.answers, totals.body_bytes)
         ));
     }
-    Ok(())
+    watch.finish().map_err(ServeError::Sight)
 }
 
 /// Lets the process open as many files and sockets as its operator allows at all.
@@ -294,7 +303,12 @@ impl<L> Doors<L> {
 }
 
 /// Runs `service` on who connects.
-fn serve<L, V>(options: &Options, doors: Doors<L>, service: V) -> Result<Served, ServeError>
+fn serve<L, V>(
+    options: &Options,
+    doors: Doors<L>,
+    service: V,
+    watch: &Watch,
+) -> Result<Served, ServeError>
 where
     L: Listener + AsFd,
     L::Socket: AsFd + Send,
@@ -309,6 +323,8 @@ where
         residents,
         places,
     } = doors;
+    let heard = |listener| Heard::listener(listener, watch.clone(), options.protocol);
+    let listeners: Vec<_> = listeners.into_iter().map(heard).collect();
     if !options.quiet {
         for place in &places {
             tell(&listening(options, place));

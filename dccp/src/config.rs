@@ -37,7 +37,8 @@ pub struct Config {
     /// Whether to ask the peer for NDP Count (RFC 4340 §7.7), which tells lost data from lost
     /// acknowledgements. Default: no.
     pub ndp_count: bool,
-    /// Whether to ask the peer for Data Checksums (RFC 4340 §9.3). Default: no.
+    /// Whether to have the peer check our data with Data Checksums, a CRC-32c in each data packet
+    /// (RFC 4340 §9.3). Those of the peer are always checked. Default: no.
     pub check_data_checksum: bool,
     /// The least checksum coverage that is accepted, 0 to 15 (RFC 4340 §9.2.1): 0 takes fully
     /// covered data only. Default: 0.

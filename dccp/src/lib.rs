@@ -150,6 +150,8 @@
 //! | half-open connections | [`Config::half_open`], [`Config::cookies_above`] | Init Cookies; without them Reset code 9 |
 //! | TIMEWAIT entries | [`Config::time_wait_entries`] | the oldest is forgotten |
 //! | Resets to strangers | [`Config::resets_per_second`], [`Config::resets_per_source`] | silence |
+//! | packets to strangers not polled | [`Config::replies`] | silence |
+//! | data on a Request | [`Config::early_data`] | dropped; the peer is told (code 0) |
 //! | Syncs for invalid packets | [`Config::syncs_per_second`] | silence |
 //! | bytes of a Response | three times the Request's | options left out, or silence |
 //! | messages not polled | [`Config::receive_bytes`], [`Config::receive_messages`] | dropped; the peer is told (Data Dropped, code 2) |

@@ -1,11 +1,12 @@
 //! Packets as text: time since the start, direction, the packet in words.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use capture::ladder;
 use transport::Ecn;
 
 use crate::netsim::{Entry, Fate, Line, Trace};
-use crate::transcript::{Milliseconds, Side};
+use crate::transcript::Side;
 
 /// A [`Trace`] to print. The client is on the left.
 #[derive(Clone, Copy, Debug)]
@@ -24,23 +25,41 @@ impl<'a, D: Fn(Side, &[u8]) -> String> Ladder<'a, D> {
 impl<D: Fn(Side, &[u8]) -> String> fmt::Display for Ladder<'_, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Entry { at, side, line } in self.trace.entries() {
-            write!(f, "{:>11}  {}  ", Milliseconds(*at), side.arrow())?;
-            match line {
-                Line::Note(note) => writeln!(f, "{note}")?,
+            let words = match line {
+                Line::Note(note) => note.clone(),
                 Line::Packet { payload, ecn, fate } => {
-                    f.write_str(&(self.describe)(*side, payload))?;
-                    write!(f, "  [{} bytes", payload.len())?;
-                    match ecn {
-                        Ecn::NotEct => {}
-                        Ecn::Ect0 | Ecn::Ect1 | Ecn::Ce => write!(f, ", {ecn:?}")?,
-                    }
-                    if *fate != Fate::Arrives {
-                        write!(f, ", {fate}")?;
-                    }
-                    f.write_str("]\n")?;
+                    let words = (self.describe)(*side, payload);
+                    format!("{words}{}", Circumstances(payload.len(), *ecn, *fate))
                 }
-            }
+            };
+            let line = ladder::Line {
+                at: *at,
+                side: match side {
+                    Side::Client => ladder::Side::Left,
+                    Side::Server => ladder::Side::Right,
+                },
+                words: &words,
+            };
+            writeln!(f, "{line}")?;
         }
         Ok(())
+    }
+}
+
+/// What the bytes of a packet do not tell: how many they are, its ECN field, its fate.
+struct Circumstances(usize, Ecn, Fate);
+
+impl fmt::Display for Circumstances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(length, ecn, fate) = self;
+        write!(f, "  [{length} bytes")?;
+        match ecn {
+            Ecn::NotEct => {}
+            Ecn::Ect0 | Ecn::Ect1 | Ecn::Ce => write!(f, ", {ecn:?}")?,
+        }
+        if *fate != Fate::Arrives {
+            write!(f, ", {fate}")?;
+        }
+        f.write_char(']')
     }
 }

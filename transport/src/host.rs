@@ -36,6 +36,9 @@ pub struct Host<S: Stack, V: Service> {
     touched: VecDeque<S::Id>,
     /// Whether the stack had nothing to send when it was last asked.
     silent: bool,
+    /// The connection made here that waits for [`Self::begin`]: nothing is sent before, so that
+    /// the request can acknowledge the handshake.
+    waiting: Option<S::Id>,
     limits: Limits,
     refused: Option<Refusal>,
     panics: usize,
@@ -107,6 +110,7 @@ impl<S: Stack, V: Service> Host<S, V> {
             deadlines: Deadlines::new(),
             touched: VecDeque::new(),
             silent: false,
+            waiting: None,
             limits,
             refused: None,
             panics: 0,
@@ -146,6 +150,7 @@ impl<S: Stack, V: Service> Host<S, V> {
         mut machine: V::Machine,
         mut application: V::Application,
     ) {
+        self.waiting = self.waiting.filter(|waiting| *waiting != id);
         let Some(held) = self.connections.get_mut(&id) else {
             machine.handle_closed(now, CloseReason::Aborted);
             application.run(now, &mut machine);
@@ -176,6 +181,7 @@ impl<S: Stack, V: Service> Host<S, V> {
     }
 
     fn remove(&mut self, id: S::Id) {
+        self.waiting = self.waiting.filter(|waiting| *waiting != id);
         if let Some(mut held) = self.connections.remove(&id) {
             self.deadlines.remove(id, &mut held.deadline);
             self.tally.set_running(self.connections.len());
@@ -210,7 +216,12 @@ impl<S: Stack, V: Service> Host<S, V> {
         }
         let machine = held.session.as_mut().map(|(machine, _)| machine);
         match (event, machine) {
-            (StackEvent::Connected { .. }, _) => held.phase = Phase::Open,
+            (StackEvent::Connected { .. }, machine) => {
+                held.phase = Phase::Open;
+                if machine.is_none() && self.stack.ends_handshake_with_data() {
+                    self.waiting = Some(id);
+                }
+            }
             (StackEvent::Message(datagram), Some(machine)) if held.phase == Phase::Open => {
                 machine.handle_datagram(now, datagram);
             }
@@ -495,6 +506,9 @@ impl<S: Stack, V: Service> Machine for Host<S, V> {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit<Path>> {
+        if self.waiting.is_some() {
+            return None;
+        }
         loop {
             // First, so that what is sent can carry the acknowledgement that is due.
             if let Some(id) = self.touched.pop_front() {

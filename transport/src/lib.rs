@@ -26,6 +26,7 @@ mod service;
 mod socket;
 mod stack;
 mod tally;
+mod tap;
 
 pub use self::dccp::{DccpClient, DccpStack};
 pub use connection::{Application, Buffers, Connection, Discard, Turn};
@@ -44,3 +45,4 @@ pub use service::{Notice, Served, Service};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};
 pub use stack::{Fill, NoRoom, Refusal, Stack, StackEvent, StackSendError};
 pub use tally::Tally;
+pub use tap::{Direction, Observer, Tap};

@@ -174,6 +174,8 @@ fn ordinary_tests() -> Result<Verdict> {
         .args(["test", "--workspace"])
         // A snapshot that differs is a failure, not a file to be reviewed.
         .env("INSTA_UPDATE", "no")
+        // It was installed, so that what it judges is judged.
+        .env("REQUIRE_TSHARK", "1")
         .env_remove("CLI_BIN")
         .stdout(Stdio::piped())
         .spawn()?;

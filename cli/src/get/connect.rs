@@ -17,6 +17,7 @@ use super::job::Job;
 use super::stacked::{self, Stacked};
 use crate::carrier::Carrier;
 use crate::exit::{self, Code, Failure};
+use crate::sight::Seen;
 use crate::{clock, terminal};
 
 /// How often a wait for the resolver looks whether the user gave up.
@@ -27,8 +28,8 @@ const RESOLVER_TURN: Duration = Duration::from_millis(50);
 pub(super) enum Connected<A: Application<client::Exchange>> {
     Sctp(SctpSocket),
     Dccp(DccpSocket),
-    Udp(Box<Stacked<UdpSocket, A>>),
-    Raw(Box<Stacked<RawSocket, A>>),
+    Udp(Box<Stacked<Seen<UdpSocket>, A>>),
+    Raw(Box<Stacked<Seen<RawSocket>, A>>),
 }
 
 /// Connects to the first address of the target that answers, in the first carrier that works, and

@@ -21,6 +21,7 @@ use crate::args::{self, Driver};
 use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
 use crate::plan;
+use crate::sight::Watch;
 use crate::url::Target;
 
 /// The first wait for an answer over DCCP before the request is sent again, at least and at most.
@@ -59,6 +60,7 @@ pub(super) struct Job {
     pub(super) open: bool,
     pub(super) verbose: bool,
     pub(super) silent: bool,
+    pub(super) watch: Watch,
     pub(super) shutdown: Shutdown,
 }
 
@@ -100,7 +102,11 @@ impl Kept {
 }
 
 /// One job for each target.
-pub(super) fn jobs(args: &args::Get, shutdown: &Shutdown) -> Result<Vec<Job>, Failure> {
+pub(super) fn jobs(
+    args: &args::Get,
+    shutdown: &Shutdown,
+    watch: &Watch,
+) -> Result<Vec<Job>, Failure> {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if args.targets.len() > 1 && args.output.is_some() && !to_stdout {
         let message = "--output names one file, and there are several targets";
@@ -115,7 +121,7 @@ pub(super) fn jobs(args: &args::Get, shutdown: &Shutdown) -> Result<Vec<Job>, Fa
     }
     let mut jobs: Vec<Job> = Vec::new();
     for target in &args.targets {
-        let new = job(args, target, shutdown)?;
+        let new = job(args, target, shutdown, watch)?;
         let same = |job: &&Job| job.file_name().is_some() && job.file_name() == new.file_name();
         if let Some(old) = jobs.iter().find(same) {
             let message = format_args!(
@@ -131,7 +137,7 @@ pub(super) fn jobs(args: &args::Get, shutdown: &Shutdown) -> Result<Vec<Job>, Fa
     Ok(jobs)
 }
 
-fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failure> {
+fn job(args: &args::Get, target: &str, shutdown: &Shutdown, watch: &Watch) -> Result<Job, Failure> {
     let target = Target::parse(target, args.port)?;
     let proto = target.proto.unwrap_or(args.transport.proto);
     let destination = match &args.output {
@@ -169,6 +175,7 @@ fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failu
         open: args.open,
         verbose: args.verbose,
         silent: args.silent,
+        watch: watch.clone(),
         shutdown: shutdown.clone(),
         target,
     })
@@ -304,7 +311,7 @@ pub(super) fn of_words(words: &[&str]) -> Result<Vec<Job>, Failure> {
     let args::Command::Get(args) = args::Cli::parse_from(words).command else {
         unreachable!("get was asked for");
     };
-    jobs(&args, &Shutdown::new().unwrap())
+    jobs(&args, &Shutdown::new().unwrap(), &Watch::default())
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use transport::{Application, Connection, DatagramSocket, Limits};
 
 use crate::args::{self, Driver};
 use crate::exit::{Code, Failure};
+use crate::sight::{Heard, Role, Watch};
 use crate::{clock, terminal};
 use connect::Connected;
 use download::Download;
@@ -40,9 +41,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Fetches all targets, one after the other. The last failure decides the exit code.
 pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
-    let (jobs, shutdown) = prepare(args).map_err(|failure| failure.report("get"))?;
+    let (jobs, shutdown, watch) = prepare(args).map_err(|failure| failure.report("get"))?;
+    let fetched = fetch_all(&jobs, &shutdown);
+    let shown = watch.finish().map_err(|failure| failure.report("get"));
+    fetched.and(shown)
+}
+
+fn fetch_all(jobs: &[Job], shutdown: &Shutdown) -> Result<(), Code> {
     let mut result = Ok(());
-    for job in &jobs {
+    for job in jobs {
         if let Err(failure) = fetch(job) {
             result = Err(failure.about(&job.target).report("get"));
         }
@@ -53,10 +60,13 @@ pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
     result
 }
 
-fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown), Failure> {
+fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown, Watch), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
-    Ok((job::jobs(args, &shutdown)?, shutdown))
+    // What was typed is looked at before a file is made.
+    job::jobs(args, &shutdown, &Watch::default())?;
+    let watch = Watch::begin(&args.sight, Role::Client)?;
+    Ok((job::jobs(args, &shutdown, &watch)?, shutdown, watch))
 }
 
 /// Fetches one target, again if a failure may pass.
@@ -168,6 +178,8 @@ where
         linger: GRACE,
         ..job.limits()
     };
+    let hearing = job.watch.hearing(job.protocol, &job.target);
+    let socket = Heard::new(socket, hearing);
     drive(job, Connection::new(machine, socket, download, limits))
 }
 

@@ -18,6 +18,7 @@ use super::drive;
 use super::job::Job;
 use crate::carrier::{self, Carrier};
 use crate::clock;
+use crate::sight::{Seen, Watched};
 
 /// How long a server may take to confirm the end. That the whole answer is here is known then;
 /// what the wait is for is that the server knows it too.
@@ -29,7 +30,7 @@ pub(super) struct Stacked<S, A>
 where
     A: Application<client::Exchange>,
 {
-    connection: Connection<ClientHost<DccpStack, client::Exchange, A>, S, Discard>,
+    connection: Connection<ClientHost<Watched, client::Exchange, A>, S, Discard>,
     id: ConnectionId,
 }
 
@@ -50,7 +51,7 @@ where
             linger: LINGER,
             ..job.limits()
         };
-        let mut host = Host::client(stack, limits);
+        let mut host = Host::client(Watched::new(stack, &job.watch), limits);
         let until = clock() + left;
         let id = host
             .connect(clock(), remote)
@@ -99,12 +100,14 @@ pub(super) fn in_udp<A: Application<client::Exchange>>(
     udp_port: u16,
     local: &[SocketAddr],
     left: Duration,
-) -> Result<Box<Stacked<UdpSocket, A>>, ConnectError> {
+) -> Result<Box<Stacked<Seen<UdpSocket>, A>>, ConnectError> {
     let mut carrier_address = remote;
     carrier_address.set_port(udp_port);
     let config = PacketConfig::default();
     let socket = UdpSocket::connect(carrier_address, only(local)?, &config)?;
-    let stack = stack(job, Carrier::Udp(udp_port), socket.local_addr().ip())?;
+    let (carrier, address) = (Carrier::Udp(udp_port), socket.local_addr());
+    let stack = stack(job, carrier, address.ip())?;
+    let socket = Seen::new(socket, job.watch.eye(Protocol::Dccp, carrier, address));
     Stacked::connect(job, stack, socket, remote, left)
 }
 
@@ -114,10 +117,13 @@ pub(super) fn in_ip<A: Application<client::Exchange>>(
     remote: SocketAddr,
     local: &[SocketAddr],
     left: Duration,
-) -> Result<Box<Stacked<RawSocket, A>>, ConnectError> {
+) -> Result<Box<Stacked<Seen<RawSocket>, A>>, ConnectError> {
     let config = PacketConfig::default();
     let socket = RawSocket::connect(Protocol::Dccp, remote, only(local)?, &config)?;
-    let stack = stack(job, Carrier::Raw, socket.local_ip())?;
+    let address = SocketAddr::new(socket.local_ip(), 0);
+    let stack = stack(job, Carrier::Raw, address.ip())?;
+    let eye = job.watch.eye(Protocol::Dccp, Carrier::Raw, address);
+    let socket = Seen::new(socket, eye);
     Stacked::connect(job, stack, socket, remote, left)
 }
 

@@ -11,6 +11,7 @@ use transport::{
 
 use super::{Housed, Options, Place, ServeError};
 use crate::carrier::{self, Carrier};
+use crate::sight::{Seen, Watch, Watched};
 
 /// The first of the ports that nobody is given for good (RFC 6335 §6).
 const FIRST_FREE_PORT: u16 = 49_152;
@@ -27,6 +28,7 @@ pub(super) fn dccp<V>(
     carrier: Carrier,
     address: SocketAddr,
     service: V,
+    watch: &Watch,
 ) -> Result<Housed, ServeError>
 where
     V: Service<Machine: Send, Application: Send> + Send + 'static,
@@ -49,18 +51,22 @@ where
         local: None,
     };
     let stack = carrier::dccp_stack(config, client).map_err(ServeError::System)?;
-    let host = Host::server(stack, service, options.limits());
+    let host = Host::server(Watched::new(stack, watch), service, options.limits());
     let config = PacketConfig::default();
     match carrier {
         Carrier::Raw => {
             let socket = RawSocket::bind(Protocol::Dccp, address, &config)?;
+            let eye = watch.eye(Protocol::Dccp, carrier, SocketAddr::new(address.ip(), 0));
+            let socket = Seen::new(socket, eye);
             Ok(housed(host, socket, Place { address, carrier }))
         }
         Carrier::Kernel | Carrier::Udp(_) => {
             let port = carrier.udp_port().unwrap_or(0);
             let socket = UdpSocket::bind(SocketAddr::new(address.ip(), port), &config)
                 .map_err(ServeError::Udp)?;
-            let carrier = Carrier::Udp(socket.local_addr().port());
+            let local = socket.local_addr();
+            let carrier = Carrier::Udp(local.port());
+            let socket = Seen::new(socket, watch.eye(Protocol::Dccp, carrier, local));
             Ok(housed(host, socket, Place { address, carrier }))
         }
     }

@@ -190,7 +190,9 @@ impl Connection {
             self.sent
                 .on_acknowledged_all(now, ack, dropped, elapsed, ignore)
         };
-        if !self.nonces.check(ack, vectors) {
+        if let Some(nonces) = &mut self.nonces
+            && !nonces.check(ack, vectors)
+        {
             // Marks are hidden, by the peer or on the way: taken as one (RFC 4340 §12.2).
             settled.marked += 1;
             settled.latest_loss = Some(ack);

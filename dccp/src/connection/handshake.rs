@@ -159,7 +159,10 @@ impl Connection {
             debt: AckDebt::default(),
             drops: Drops::default(),
             ndp: NonData::default(),
-            nonces: Nonces::new(max_window.saturating_mul(REMEMBERED)),
+            nonces: cx
+                .config
+                .ecn
+                .then(|| Box::new(Nonces::new(max_window.saturating_mul(REMEMBERED)))),
             gaps: Gaps::default(),
             mtu: Mtu::new(&cx.config, ends.path.remote.ip()),
             cookies: Vec::new(),

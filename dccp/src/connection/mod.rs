@@ -199,7 +199,8 @@ pub(crate) struct Connection {
     debt: AckDebt,
     drops: Drops,
     ndp: NonData,
-    nonces: Nonces,
+    /// Where ECN is used.
+    nonces: Option<Box<Nonces>>,
     gaps: Gaps,
     mtu: Mtu,
     /// Init Cookies of the peer, to be sent in PARTOPEN (RFC 4340 §8.1.4).
@@ -316,13 +317,14 @@ impl Connection {
         self.features.here().sequence_window
     }
 
-    /// Bytes that it takes, but for what its history of packets has allocated.
+    /// Bytes that it takes, but for runs of packets received, which are few.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
         size_of::<Self>()
             + size_of_val(&*self.sender)
             + size_of_val(&*self.receiver)
             + self.features.memory()
+            + self.sent.memory()
             + self.outputs.capacity() * size_of::<Output>()
             + self.trains.capacity() * size_of::<Train>()
     }

@@ -12,7 +12,9 @@ use crate::{Carrier, Config, Seq};
 
 /// Sizes that are worth a probe: carrier payloads of links and tunnels that are common. The
 /// largest size allowed is tried first.
-const LADDER: [usize; 9] = [1280, 1372, 1400, 1452, 1472, 1480, 4052, 8952, 16_332];
+const LADDER: [usize; 11] = [
+    548, 996, 1280, 1372, 1400, 1452, 1472, 1480, 4052, 8952, 16_332,
+];
 
 /// A size is tried so often (RFC 8899 MAX_PROBES).
 const TRIES: u32 = 3;
@@ -25,6 +27,15 @@ const LEAST_WAIT: Duration = Duration::from_millis(100);
 /// detection). If it does, a probe finds out in a round trip.
 const SUSPICIOUS_TIMEOUTS: u32 = 2;
 const SUSPICIOUS_LOSSES: u32 = 4;
+
+/// The size for paths that do not even carry the base size (RFC 8899 §5.1.2 MIN_PLPMTU): what an
+/// IPv4 path of 576 bytes leaves, with room to spare.
+const LEAST: usize = 512;
+
+/// So many acknowledgements that told of losses, without any packet above [`LEAST`] that arrived,
+/// for a path to be taken for one of these. Timeouts say nothing there: where nothing arrives,
+/// small packets do not either.
+const SUSPICIOUS_LOSSES_AT_BASE: u32 = 8;
 
 /// What is being found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +188,11 @@ impl Mtu {
         if let Some(arrived) = &mut self.arrived {
             *arrived = arrived.saturating_add(settled.received_bytes);
         }
-        if self.current <= self.base {
+        let Some(lower) = self.lower() else {
             return;
-        }
-        let base = u64::try_from(self.base).unwrap_or(u64::MAX);
-        if settled.received_bytes > settled.received.saturating_mul(base) {
+        };
+        let lower = u64::try_from(lower).unwrap_or(u64::MAX);
+        if settled.received_bytes > settled.received.saturating_mul(lower) {
             self.timeouts = 0;
             self.losses = 0;
         } else if settled.lost > 0 {
@@ -194,14 +205,26 @@ impl Mtu {
         self.timeouts += 1;
     }
 
-    /// Whether large packets seem to get lost always; falls back to the base size then.
+    /// The size to fall back to, if there is one.
+    fn lower(&self) -> Option<usize> {
+        [self.base, LEAST]
+            .into_iter()
+            .find(|size| *size < self.current)
+    }
+
+    /// Whether large packets seem to get lost always; falls back to a smaller size then.
     fn falls_back(&mut self) -> bool {
-        let suspicious = self.timeouts >= SUSPICIOUS_TIMEOUTS || self.losses >= SUSPICIOUS_LOSSES;
-        if !suspicious || self.current <= self.base {
+        let suspicious = if self.current > self.base {
+            self.timeouts >= SUSPICIOUS_TIMEOUTS || self.losses >= SUSPICIOUS_LOSSES
+        } else {
+            self.losses >= SUSPICIOUS_LOSSES_AT_BASE
+        };
+        let Some(lower) = self.lower().filter(|_| suspicious) else {
             return false;
-        }
+        };
         self.ceiling = Ceiling::Allowed(self.current);
-        self.current = self.base;
+        self.current = lower;
+        self.base = self.base.min(lower);
         self.timeouts = 0;
         self.losses = 0;
         true
@@ -264,6 +287,8 @@ impl Connection {
     pub(crate) fn on_rejected(&mut self, cx: &Context, now: Instant, limit: usize) {
         let probing = matches!(self.mtu.search, Search::Sent { .. });
         self.mtu.on_limit(limit);
+        // What waits and is larger would be refused as well: it counts as lost.
+        self.trains.retain(|train| train.segment() <= limit);
         if probing {
             self.timers.stop(Timer::Mtu);
             self.continue_probing(cx, now);
@@ -366,6 +391,39 @@ mod tests {
         mtu.on_timeout();
         assert!(mtu.falls_back());
         assert_eq!(mtu.size(), 1200);
+    }
+
+    #[test]
+    fn a_path_below_the_base_size_is_known_by_what_still_arrives() {
+        let mut mtu = Mtu::new(&Config::default(), LOCALHOST);
+        for _ in 0..100 {
+            mtu.on_timeout();
+        }
+        assert!(!mtu.falls_back(), "where nothing arrives, size is not why");
+        let lost = Settled {
+            lost: 1,
+            ..Settled::default()
+        };
+        let large = Settled {
+            received: 1,
+            received_bytes: 1100,
+            ..Settled::default()
+        };
+        for settled in [lost, lost, lost, lost, large, lost, lost, lost, lost] {
+            mtu.on_settled(&settled);
+            assert!(!mtu.falls_back(), "large packets arrive");
+        }
+        for _ in 0..4 {
+            mtu.on_settled(&lost);
+        }
+        assert!(mtu.falls_back());
+        assert_eq!(mtu.size(), LEAST);
+        assert!(!mtu.falls_back(), "there is nothing below");
+        assert_eq!(
+            mtu.next_probe(),
+            Some(1200),
+            "whether it was that after all"
+        );
     }
 
     #[test]

@@ -237,7 +237,9 @@ impl Connection {
     pub(super) fn note_sent(&mut self, now: Instant, seq: Seq, data: Option<usize>, ecn: Ecn) {
         self.numbers.on_sent();
         self.sent.on_sent(now, seq, data);
-        self.nonces.on_sent(seq, ecn == Ecn::Ect1);
+        if let Some(nonces) = &mut self.nonces {
+            nonces.on_sent(seq, ecn == Ecn::Ect1);
+        }
     }
 
     pub(super) const fn header(&self, kind: Kind, seq: Seq) -> Header {

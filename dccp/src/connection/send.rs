@@ -175,7 +175,8 @@ impl Connection {
         let data_start = train.bytes.len();
         let room = limit.saturating_sub(data_start - start);
         let filled = fill(room, &mut train.bytes);
-        let size = train.bytes.len().saturating_sub(data_start);
+        assert!(train.bytes.len() >= data_start, "fill only appends");
+        let size = train.bytes.len() - data_start;
         let Some(value) = filled.filter(|_| size <= room) else {
             let too_big = size > room;
             train.bytes.truncate(start);
@@ -383,8 +384,11 @@ impl Connection {
         if open && let Some(train) = self.trains.pop_back() {
             return train;
         }
-        let capable = cx.config.ecn && !self.features.there().ecn_incapable;
-        let ecn = match capable && self.nonces.is_trusted() {
+        let trusted = self
+            .nonces
+            .as_ref()
+            .is_some_and(|nonces| nonces.is_trusted());
+        let ecn = match trusted && !self.features.there().ecn_incapable {
             true => cx.next_ecn(),
             false => Ecn::NotEct,
         };

@@ -144,13 +144,26 @@ impl Connection {
     /// Nothing may have been heard for as long as a peer is given since data went out.
     fn on_progress_timer(&mut self, cx: &mut Context, now: Instant) {
         let Some(since) = self.unanswered_since else {
-            return;
+            return self.give_memory_back(cx, now);
         };
         let until = since + cx.config.give_up;
         if now >= until {
             return self.give_up(cx, now, CloseReason::TimedOut);
         }
         self.timers.set(Timer::Progress, until);
+    }
+
+    /// An idle connection needs little of what the last data took.
+    fn give_memory_back(&mut self, cx: &Context, now: Instant) {
+        let Some(quiet_at) = self.data_sent_at.map(|at| at + cx.config.give_up) else {
+            return;
+        };
+        if now < quiet_at {
+            return self.timers.set(Timer::Progress, quiet_at);
+        }
+        self.sent.shrink();
+        self.trains.shrink_to_fit();
+        self.outputs.shrink_to_fit();
     }
 
     /// To be called after everything that touched the connection: says

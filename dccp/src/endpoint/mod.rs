@@ -249,6 +249,10 @@ impl Endpoint {
     /// # Errors
     ///
     /// Every error means that nothing was sent.
+    ///
+    /// # Panics
+    ///
+    /// When `fill` does not append to its buffer but takes bytes away, which are other packets'.
     pub fn send_with<T>(
         &mut self,
         now: Instant,

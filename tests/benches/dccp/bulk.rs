@@ -7,10 +7,13 @@ use std::{env, fs, process};
 
 use crate::children::Server;
 use crate::table::{self, Series};
-use crate::{Result, clock, tcp, udp};
+use crate::{Result, clock, ours, tcp, udp};
 
 /// Bytes of the file.
 const LENGTH: u64 = 256 << 20;
+
+/// Its name.
+const FILE: &str = "file.bin";
 
 /// Bytes of a packet: as on Ethernet, and as the loopback interface can have them.
 const SEGMENTS: [usize; 2] = [1400, 65000];
@@ -23,10 +26,18 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
     for segment in SEGMENTS {
         let bare = Server::start("udp", &[path])?;
         let tcp = Server::start("tcp", &[path])?;
-        let mut series = [Series::new("UDP, GSO and GRO"), Series::new("TCP")];
+        let ours = ours::Server::start(&folder.path, segment)?;
+        let mut series = [
+            Series::new("DCCP in UDP"),
+            Series::new("UDP, GSO and GRO"),
+            Series::new("TCP"),
+        ];
         for _ in 0..rounds {
-            series[0].push(rate(|| udp::fetch(bare.address, LENGTH, segment))?);
-            series[1].push(rate(|| tcp::fetch(tcp.address, LENGTH))?);
+            series[0].push(rate(|| {
+                ours::fetch(&ours, FILE, LENGTH, segment).map(drop)
+            })?);
+            series[1].push(rate(|| udp::fetch(bare.address, LENGTH, segment))?);
+            series[2].push(rate(|| tcp::fetch(tcp.address, LENGTH))?);
         }
         let title = format!("{} MiB in packets of {segment} bytes", LENGTH >> 20);
         table::print(&title, "MB/s", &series);
@@ -61,7 +72,7 @@ impl Folder {
 
     /// Writes a file of so many bytes.
     pub(crate) fn file(&self, length: u64) -> Result<PathBuf> {
-        let path = self.path.join("file.bin");
+        let path = self.path.join(FILE);
         let mut file = File::create(&path)?;
         let block: Vec<u8> = (0..1 << 20).map(|n: u32| (n * 7 % 251) as u8).collect();
         let mut left = usize::try_from(length)?;

@@ -41,7 +41,6 @@ impl Server {
     }
 
     /// The memory that it has now, in bytes.
-    #[expect(dead_code, reason = "for idle")]
     pub(crate) fn memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -2,11 +2,11 @@
 //! that a new request takes beside them.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use dccp::{Config, Datagram, Ecn, Endpoint, Event, Path, ServiceCode};
+use dccp::{Config, Datagram, Ecn, Endpoint, Event, Path};
 
 use crate::bulk::Folder;
 use crate::table::{self, Series};
@@ -24,20 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn run(rounds: usize) -> Result<()> {
     let folder = Folder::new()?;
     page::write(&folder.path)?;
-    let server = ours::Server::start(&folder.path, &["--request-timeout", "600"])?;
+    let server = ours::Server::start(&folder.path, 65507)?;
     let mut alone = Series::new("alone");
     let mut crowded = Series::new(format!("beside {CONNECTIONS} idle ones"));
     for _ in 0..rounds {
-        alone.push(page::median(|| ours::fetch_page(&server))?);
+        alone.push(page::median(|| page::fetch(&server))?);
     }
     let before = server.memory()?;
-    let mut crowd = Crowd::new(server.udp, server.port)?;
+    let mut crowd = Crowd::new(&server)?;
     let begin = clock();
     crowd.connect(CONNECTIONS)?;
     let seconds = begin.elapsed().as_secs_f64();
     let each = (server.memory()? - before) / CONNECTIONS as u64;
     for _ in 0..rounds {
-        crowded.push(page::median(|| ours::fetch_page(&server))?);
+        crowded.push(page::median(|| page::fetch(&server))?);
     }
     println!(
         "\n{CONNECTIONS} idle connections, made in {seconds:.1} s, cost the server {each} bytes each"
@@ -56,17 +56,17 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn new(server: SocketAddr, port: u16) -> Result<Self> {
+    fn new(server: &ours::Server) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.connect(server)?;
+        socket.connect(server.udp())?;
         Ok(Self {
             path: Path {
                 local: Some(socket.local_addr()?.ip()),
-                remote: server,
+                remote: server.udp(),
             },
             socket,
             endpoint: Endpoint::new(Config::default(), [9; 32]),
-            port,
+            port: server.address().port(),
             open: BTreeSet::new(),
         })
     }
@@ -76,15 +76,16 @@ impl Crowd {
         let mut begun = 0;
         while self.open.len() < count {
             while begun < count && begun < self.open.len() + AT_ONCE {
-                let service = ServiceCode(u32::from_be_bytes(*b"?HTP"));
                 self.endpoint
-                    .connect(clock(), self.path, self.port, service)
+                    .connect(clock(), self.path, self.port, ours::service())
                     .map_err(|error| format!("connection {begun}: {error}"))?;
                 begun += 1;
             }
             self.turn(Duration::from_millis(20))?;
             if clock() > until {
-                return Err(format!("{} of {count} connections came about", self.open.len()).into());
+                return Err(
+                    format!("{} of {count} connections came about", self.open.len()).into(),
+                );
             }
         }
         Ok(())

@@ -8,7 +8,9 @@
 
 mod bulk;
 mod children;
+mod idle;
 mod memory;
+mod ours;
 mod page;
 mod table;
 mod tcp;
@@ -31,10 +33,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 type Part = fn(usize) -> Result<()>;
 
 /// The parts, in the order in which they run.
-const PARTS: [(&str, Part); 3] = [
+const PARTS: [(&str, Part); 4] = [
     ("memory", memory::run),
     ("bulk", bulk::run),
     ("page", page::run),
+    ("idle", idle::run),
 ];
 
 /// Rounds of each comparison, unless told.
@@ -47,6 +50,7 @@ fn main() -> Result<()> {
     {
         return match role.as_str() {
             "udp" => udp::serve(arguments),
+            "dccp" => ours::serve(arguments),
             "tcp" => tcp::serve(arguments),
             _ => Err(format!("no server is called {role}").into()),
         };

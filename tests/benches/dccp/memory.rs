@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use dccp::{Config, ConnectionId, Datagram, Endpoint, Event, Path, SendError, ServiceCode};
+use dccp::{Config, ConnectionId, Datagram, Endpoint, Event, Path, SendError};
 use stats_alloc::Region;
 
 use crate::table::{self, Series};
-use crate::{ALLOCATOR, Result, clock};
+use crate::{ALLOCATOR, Result, clock, ours};
 
 /// Bytes of a packet, DCCP's header included.
 const PACKET: usize = 1400;
@@ -99,7 +99,7 @@ const SERVER: u16 = 2;
 
 impl Pair {
     fn connected() -> Result<Self> {
-        let service = ServiceCode(u32::from_be_bytes(*b"?HTP"));
+        let service = ours::service();
         let config = Config {
             max_packet: PACKET,
             base_packet: PACKET,

@@ -10,7 +10,7 @@ use std::{fs, thread};
 use crate::bulk::Folder;
 use crate::children::Server;
 use crate::table::{self, Series, spread};
-use crate::{Result, clock};
+use crate::{Result, clock, ours};
 
 /// The page of the course project's Figure 13.
 const LENGTH: usize = 1292;
@@ -21,17 +21,13 @@ const FETCHES: usize = 300;
 
 pub(crate) fn run(rounds: usize) -> Result<()> {
     let folder = Folder::new()?;
-    fs::write(folder.path.join(NAME), vec![b'.'; LENGTH])?;
-    let nginx = match nginx(&folder.path) {
-        Ok(nginx) => nginx,
-        Err(why) => {
-            println!("\na page: not compared with nginx: {why}");
-            return Ok(());
-        }
-    };
-    let mut series = [Series::new("TCP from nginx")];
+    write(&folder.path)?;
+    let nginx = nginx(&folder.path)?;
+    let ours = ours::Server::start(&folder.path, 65507)?;
+    let mut series = [Series::new("DCCP in UDP"), Series::new("TCP from nginx")];
     for _ in 0..rounds {
-        series[0].push(median(|| fetch_tcp(nginx.address))?);
+        series[0].push(median(|| fetch(&ours))?);
+        series[1].push(median(|| fetch_tcp(nginx.address))?);
     }
     table::print(
         &format!("a page of {LENGTH} bytes, a connection each"),
@@ -41,19 +37,28 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
     Ok(())
 }
 
+/// Writes the page into a folder.
+pub(crate) fn write(folder: &Path) -> Result<()> {
+    Ok(fs::write(folder.join(NAME), vec![b'.'; LENGTH])?)
+}
+
+/// Fetches the page from our server: the time until it was there.
+pub(crate) fn fetch(server: &ours::Server) -> Result<Duration> {
+    ours::fetch(server, NAME, LENGTH as u64, 65507)
+}
+
 /// The median of a round, in microseconds.
-fn median(mut fetch: impl FnMut() -> Result<()>) -> Result<f64> {
+pub(crate) fn median(mut fetch: impl FnMut() -> Result<Duration>) -> Result<f64> {
     let mut times = Vec::with_capacity(FETCHES);
     for _ in 0..FETCHES {
-        let begin = clock();
-        fetch()?;
-        times.push(begin.elapsed().as_secs_f64() * 1e6);
+        times.push(fetch()?.as_secs_f64() * 1e6);
     }
     Ok(spread(&times).1)
 }
 
-/// Until the whole page is there.
-fn fetch_tcp(server: SocketAddr) -> Result<()> {
+/// The time until the whole page was there.
+fn fetch_tcp(server: SocketAddr) -> Result<Duration> {
+    let begin = clock();
     let mut connection = TcpStream::connect(server)?;
     connection.set_nodelay(true)?;
     write!(connection, "GET /{NAME} HTTP/1.0\r\nHost: {server}\r\n\r\n")?;
@@ -66,7 +71,7 @@ fn fetch_tcp(server: SocketAddr) -> Result<()> {
             .windows(4)
             .position(|bytes| bytes == b"\r\n\r\n");
         match head {
-            Some(end) if length == end + 4 + LENGTH => return Ok(()),
+            Some(end) if length == end + 4 + LENGTH => return Ok(begin.elapsed()),
             _ if count == 0 => return Err(format!("{length} bytes came from nginx").into()),
             _ => {}
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::pair::{Pair, client_config, messages, server_config};
+use crate::packet::PacketType;
 use crate::{Config, ConnectionId, Event, SendError};
 
 /// Sends as much as is allowed of `left` datagrams from the server.
@@ -341,11 +342,27 @@ fn a_short_message_ends_a_train_and_a_longer_one_begins_another() {
 #[test]
 fn an_idle_connection_takes_less_than_two_kilobytes() {
     let (mut pair, a, z) = Pair::usual().connected();
+    let memory = |pair: &Pair| {
+        [(&pair.a, a), (&pair.z, z)].map(|(end, id)| end.endpoint.get(id).unwrap().memory())
+    };
     pair.run(Duration::from_secs(2));
-    for (end, id) in [(&pair.a, a), (&pair.z, z)] {
-        let bytes = end.endpoint.get(id).unwrap().memory();
-        assert!(bytes < 2048, "{bytes} bytes");
+    assert!(
+        memory(&pair).iter().all(|bytes| *bytes < 2048),
+        "{:?}",
+        memory(&pair)
+    );
+    let mut left = 5000;
+    while left > 0 {
+        pour(&mut pair, z, &mut left);
+        if pair.deliver_one().is_none() {
+            pair.next_timer();
+        }
     }
+    // Half a minute after the last data. The client remembers its last acknowledgements, which
+    // nothing has acknowledged yet.
+    pair.run(Duration::from_secs(70));
+    let [client, server] = memory(&pair);
+    assert!(server < 2048 && client < 8192, "{client}, {server}");
 }
 
 #[test]
@@ -393,4 +410,108 @@ fn ccid_3_carries_data_too() {
             .iter()
             .any(|event| matches!(event, Event::Settled))
     );
+}
+
+#[test]
+fn dd12_acknowledgements_are_acknowledged_once_a_window_so_that_vectors_stay_short() {
+    let (mut pair, _, z) = Pair::usual().connected();
+    let (mut left, mut data, mut data_acks, mut longest) = (3000u64, 0u64, 0u64, 0);
+    while left > 0 {
+        pour(&mut pair, z, &mut left);
+        for (_, transmit, bytes) in &pair.to_a {
+            let size = transmit
+                .segment_size
+                .map_or(bytes.len(), std::num::NonZeroUsize::get);
+            for packet in bytes.chunks(size) {
+                match super::pair::decode(packet).0 {
+                    PacketType::Data => data += 1,
+                    PacketType::DataAck => data_acks += 1,
+                    _ => {}
+                }
+            }
+        }
+        if let Some((_, _, bytes)) = pair.to_z.front() {
+            longest = longest.max(bytes.len());
+        }
+        if pair.deliver_one().is_none() {
+            pair.next_timer();
+        }
+    }
+    let cwnd = pair.z.endpoint.stats(z).unwrap().congestion.cwnd;
+    assert!(
+        data_acks >= data / (2 * cwnd),
+        "{data_acks} for {data}, window {cwnd}"
+    );
+    assert!(
+        data_acks < data / 4,
+        "{data_acks} for {data}: trains are of one size"
+    );
+    // A window of a few hundred packets is a few runs of 64.
+    assert!(longest < 64, "{longest} bytes");
+}
+
+#[test]
+fn ds11_missing_counts_data_only_where_ndp_counts_are_agreed_on() {
+    let missing = |ndp_count| {
+        let config = Config {
+            ndp_count,
+            ..client_config()
+        };
+        let (mut pair, _, z) = Pair::new(config, server_config()).connected();
+        pair.run(Duration::from_secs(2));
+        let mut missing = 0;
+        for lost in [false, true, false, true, false, false, false] {
+            // Syncs that ask for what is lost are lost too: they are packets without data.
+            pair.z.send(pair.now, z, b"x").unwrap();
+            pair.poll();
+            pair.path_limit = if lost { 0 } else { usize::MAX };
+            if lost {
+                pair.to_a.clear();
+            }
+            pair.run(Duration::from_millis(300));
+            pair.path_limit = usize::MAX;
+            pair.run(Duration::from_secs(2));
+            missing += pair
+                .a
+                .take_events()
+                .into_iter()
+                .map(|event| {
+                    if let Event::Missing(count) = event {
+                        count
+                    } else {
+                        0
+                    }
+                })
+                .sum::<u64>();
+        }
+        missing
+    };
+    assert_eq!(missing(true), 2);
+    assert!(missing(false) > 2);
+}
+
+#[test]
+fn dc5_data_with_a_wrong_checksum_is_dropped_and_the_packet_is_not() {
+    let config = Config {
+        check_data_checksum: true,
+        ..client_config()
+    };
+    let (mut pair, a, z) = Pair::new(config, server_config()).connected();
+    for (message, right) in [(b"right", true), (b"wrong", false), (b"again", true)] {
+        pair.a.send(pair.now, a, message).unwrap();
+        pair.poll();
+        let (_, _, bytes) = pair.to_z.back_mut().unwrap();
+        if !right {
+            *bytes.last_mut().unwrap() ^= 1;
+        }
+        pair.run(Duration::from_secs(1));
+    }
+    assert_eq!(messages(&pair.z.take_events()), ["right", "again"]);
+    let server = pair.z.endpoint.stats(z).unwrap();
+    assert_eq!(
+        (server.datagrams_received, server.datagrams_dropped),
+        (2, 1)
+    );
+    let client = pair.a.endpoint.stats(a).unwrap();
+    assert_eq!((client.datagrams_lost, client.datagrams_in_flight), (0, 0));
 }
