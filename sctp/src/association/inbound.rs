@@ -1,0 +1,381 @@
+//! Streams towards the application: order, reassembly, and what is held meanwhile.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::reassembly::{Contradiction, Fragment, Runs};
+use crate::chunk::{Data, Interleave, Skipped};
+use crate::tsn::Mid;
+use crate::types::Event;
+
+/// Bytes that a held chunk costs besides its payload: what is kept to find it again. Counted
+/// against [`Config::receive_buffer`](crate::Config::receive_buffer).
+pub const OVERHEAD: usize = 128;
+
+/// One order of messages: a stream's, or its unordered ones.
+type Key = (u16, bool);
+
+/// Messages of one order that are not handed up yet.
+#[derive(Debug, Default)]
+struct Queue {
+    /// In the order of their numbers. Unordered DATA has no numbers: one entry holds all.
+    messages: VecDeque<(Mid, Runs)>,
+    partial: Option<Partial>,
+}
+
+/// A message that is being handed up in parts.
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    mid: Mid,
+    next: u32,
+    ppid: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Stream {
+    next: Mid,
+    bytes: u64,
+}
+
+/// A chunk that was put aside from the train under way.
+#[derive(Clone, Copy, Debug)]
+struct Fresh {
+    key: Key,
+    mid: Mid,
+    number: u32,
+}
+
+/// The inbound streams of an association, and the events for its application.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    streams: BTreeMap<u16, Stream>,
+    queues: BTreeMap<Key, Queue>,
+    fresh: Vec<Fresh>,
+    upward: Upward,
+    partial_delivery_point: usize,
+    /// Whether the application takes messages.
+    pub(crate) is_paused: bool,
+}
+
+/// What waits for the application, and what is held in all.
+#[derive(Debug, Default)]
+struct Upward {
+    events: VecDeque<Event>,
+    held: usize,
+    messages: u64,
+}
+
+impl Upward {
+    fn hand_up(&mut self, key: Key, ppid: u32, end_of_message: bool, payload: Bytes) {
+        let (stream, unordered) = key;
+        self.held += payload.len() + OVERHEAD;
+        self.messages += u64::from(end_of_message);
+        self.events.push_back(Event::Message {
+            stream,
+            ppid,
+            ordered: !unordered,
+            end_of_message,
+            payload,
+        });
+    }
+}
+
+/// What a message event costs while it waits.
+const fn event_cost(event: &Event) -> usize {
+    match event {
+        Event::Message { payload, .. } => payload.len() + OVERHEAD,
+        Event::Connected { .. }
+        | Event::Writable { .. }
+        | Event::Settled
+        | Event::PathChange { .. }
+        | Event::PeerRestarted
+        | Event::PeerClosing
+        | Event::Closed(_) => 0,
+    }
+}
+
+impl Inbound {
+    pub(crate) const fn new(partial_delivery_point: usize) -> Self {
+        Self {
+            streams: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            fresh: Vec::new(),
+            upward: Upward {
+                events: VecDeque::new(),
+                held: 0,
+                messages: 0,
+            },
+            partial_delivery_point,
+            is_paused: false,
+        }
+    }
+
+    /// Bytes held, with their overhead.
+    pub(crate) const fn held(&self) -> usize {
+        self.upward.held
+    }
+
+    /// Messages that were handed up to their end.
+    pub(crate) const fn messages(&self) -> u64 {
+        self.upward.messages
+    }
+
+    /// Bytes of messages that came on a stream.
+    pub(crate) fn stream_bytes(&self, stream: u16) -> u64 {
+        self.streams.get(&stream).map_or(0, |stream| stream.bytes)
+    }
+
+    pub(crate) fn push_event(&mut self, event: Event) {
+        self.upward.events.push_back(event);
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        self.upward
+            .events
+            .front()
+            .is_some_and(|event| !self.is_paused || event_cost(event) == 0)
+    }
+
+    pub(crate) fn pop_event(&mut self) -> Option<Event> {
+        if !self.has_events() {
+            return None;
+        }
+        let event = self.upward.events.pop_front()?;
+        self.upward.held -= event_cost(&event);
+        Some(event)
+    }
+
+    /// Drops all that is held, but not what was already handed over (RFC 9260 §5.2.4 A).
+    pub(crate) fn restart(&mut self) {
+        self.streams.clear();
+        self.queues.clear();
+        self.fresh.clear();
+        self.upward.held = self.upward.events.iter().map(event_cost).sum();
+    }
+
+    /// Takes a chunk that arrived for the first time. `payload`: its user data, as a slice.
+    pub(crate) fn take(&mut self, data: &Data<'_>, payload: Bytes) -> Result<(), Contradiction> {
+        let stream = self.streams.entry(data.stream).or_default();
+        stream.bytes += payload.len() as u64;
+        let (mid, number) = match data.place {
+            Interleave::Ssn(_) if data.unordered => (Mid::default(), data.tsn.get()),
+            Interleave::Ssn(ssn) => (stream.next.from_ssn(ssn), data.tsn.get()),
+            Interleave::Mid { mid, fsn } => (mid, fsn),
+        };
+        let ppid = data.ppid.unwrap_or_default();
+        let key = (data.stream, data.unordered);
+        let whole = data.begins && data.ends;
+        let in_turn = data.unordered || mid == stream.next;
+        if whole && in_turn && (self.queues.is_empty() || !self.queues.contains_key(&key)) {
+            if !data.unordered {
+                stream.next = mid.plus(1);
+            }
+            self.upward.hand_up(key, ppid, true, payload);
+            return Ok(());
+        }
+        if !data.unordered && mid.precedes(stream.next) {
+            return Err(Contradiction);
+        }
+        let queue = self.queues.entry(key).or_default();
+        if let Some(partial) = &mut queue.partial
+            && (partial.mid, partial.next) == (mid, number)
+            && !data.begins
+        {
+            let ppid = partial.ppid;
+            partial.next = number.wrapping_add(1);
+            if data.ends {
+                queue.partial = None;
+                if !data.unordered {
+                    stream.next = mid.plus(1);
+                }
+            }
+            self.upward.hand_up(key, ppid, data.ends, payload);
+            if data.ends || !queue.messages.is_empty() {
+                self.deliver(key);
+            }
+            return Ok(());
+        }
+        let several = data.unordered && matches!(data.place, Interleave::Ssn(_));
+        let runs = queue.runs(mid);
+        self.upward.held += payload.len() + OVERHEAD;
+        let fragment = Fragment {
+            number,
+            begins: data.begins,
+            ends: data.ends,
+            ppid,
+            payload,
+        };
+        runs.insert(fragment, several)?;
+        self.fresh.push(Fresh { key, mid, number });
+        self.deliver(key);
+        Ok(())
+    }
+
+    /// Hands up what has its turn and is whole, or large enough to go in parts.
+    fn deliver(&mut self, key: Key) {
+        let (stream, unordered) = key;
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        let stream = self.streams.entry(stream).or_default();
+        loop {
+            let turn = (!unordered).then_some(stream.next);
+            let point = self.partial_delivery_point;
+            let Some((message, run)) = queue.deliverable(turn, point) else {
+                break;
+            };
+            let (mid, runs) = &mut queue.messages[message];
+            let mid = *mid;
+            let Some(run) = runs.list.remove(run) else {
+                break;
+            };
+            let ppid = queue.partial.map_or(run.ppid, |partial| partial.ppid);
+            let next = run.next();
+            let mut parts = run.parts;
+            while let Some(part) = parts.pop_front() {
+                self.upward.held -= part.len() + OVERHEAD;
+                let last = run.ends && parts.is_empty();
+                self.upward.hand_up(key, ppid, last, part);
+            }
+            queue.partial = (!run.ends).then_some(Partial { mid, next, ppid });
+            if run.ends && !unordered {
+                stream.next = mid.plus(1);
+            }
+            if queue.messages[message].1.list.is_empty() {
+                queue.messages.remove(message);
+            }
+        }
+        if queue.partial.is_none() && queue.messages.is_empty() {
+            self.queues.remove(&key);
+        }
+    }
+
+    /// Memory is short: what has its turn goes up in parts, however small.
+    pub(crate) fn relieve(&mut self) {
+        let point = std::mem::take(&mut self.partial_delivery_point);
+        let keys: Vec<Key> = self.queues.keys().copied().collect();
+        for key in keys {
+            self.deliver(key);
+        }
+        self.partial_delivery_point = point;
+    }
+
+    /// The end of a train of `train` bytes. What must be held is copied if it would otherwise
+    /// keep a buffer of more than twice its size alive, for which the peer is not charged.
+    pub(crate) fn end_train(&mut self, train: usize) {
+        while let Some(fresh) = self.fresh.pop() {
+            let part = self
+                .queues
+                .get_mut(&fresh.key)
+                .and_then(|queue| queue.find(fresh.mid))
+                .and_then(|runs| runs.part(fresh.number));
+            if let Some(part) = part
+                && (part.len() + OVERHEAD) * 2 < train
+            {
+                *part = Bytes::copy_from_slice(part);
+            }
+        }
+        if self.is_paused {
+            for event in self.upward.events.iter_mut().rev() {
+                match event {
+                    Event::Message { payload, .. } if (payload.len() + OVERHEAD) * 2 < train => {
+                        *payload = Bytes::copy_from_slice(payload);
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Gives up messages that will not come (RFC 3758 §3.6, RFC 8260 §2.3.1).
+    pub(crate) fn skip(&mut self, skipped: Skipped, interleaved: bool) {
+        let stream = self.streams.entry(skipped.stream).or_default();
+        let mid = if interleaved {
+            skipped.message
+        } else {
+            stream.next.from_ssn(skipped.message.ssn())
+        };
+        let key = (skipped.stream, skipped.unordered);
+        if !skipped.unordered && !mid.precedes(stream.next) {
+            stream.next = mid.plus(1);
+        }
+        if let Some(queue) = self.queues.get_mut(&key) {
+            if queue
+                .partial
+                .is_some_and(|partial| !mid.precedes(partial.mid))
+            {
+                queue.partial = None;
+            }
+            let held = &mut self.upward.held;
+            queue.messages.retain(|(number, runs)| {
+                let keep = mid.precedes(*number);
+                if !keep {
+                    *held -= runs
+                        .list
+                        .iter()
+                        .map(|run| run.bytes + run.parts.len() * OVERHEAD)
+                        .sum::<usize>();
+                }
+                keep
+            });
+        }
+        self.deliver(key);
+    }
+}
+
+impl Queue {
+    /// The fragments of this message.
+    fn runs(&mut self, mid: Mid) -> &mut Runs {
+        let mut index = self.messages.len();
+        while index > 0 && mid.precedes(self.messages[index - 1].0) {
+            index -= 1;
+        }
+        let found = index
+            .checked_sub(1)
+            .filter(|index| self.messages[*index].0 == mid);
+        let index = found.unwrap_or_else(|| {
+            self.messages.insert(index, (mid, Runs::default()));
+            index
+        });
+        &mut self.messages[index].1
+    }
+
+    fn find(&mut self, mid: Mid) -> Option<&mut Runs> {
+        let mut messages = self.messages.iter_mut().rev();
+        messages
+            .find(|(number, _)| *number == mid)
+            .map(|(_, runs)| runs)
+    }
+
+    /// Which run of which message can go up: `turn`, where there is an order.
+    fn deliverable(&self, turn: Option<Mid>, point: usize) -> Option<(usize, usize)> {
+        if let Some(partial) = self.partial {
+            let message = self
+                .messages
+                .iter()
+                .position(|(mid, _)| *mid == partial.mid)?;
+            let runs = &self.messages[message].1.list;
+            let run = runs
+                .iter()
+                .position(|run| run.first == partial.next && !run.begins)?;
+            return Some((message, run));
+        }
+        let last = if turn.is_some() {
+            1
+        } else {
+            self.messages.len()
+        };
+        for (message, (mid, runs)) in self.messages.iter().enumerate().take(last) {
+            if turn.is_some_and(|turn| turn != *mid) {
+                return None;
+            }
+            let ready =
+                |run: &super::reassembly::Run| run.is_whole() || run.begins && run.bytes >= point;
+            if let Some(run) = runs.list.iter().position(ready) {
+                return Some((message, run));
+            }
+        }
+        None
+    }
+}
