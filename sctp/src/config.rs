@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::Tsn;
 use crate::association::congestion::Algorithm;
 
 /// Settings of an [`Endpoint`](crate::Endpoint): plain fields, with defaults that fit bulk
@@ -84,6 +85,10 @@ pub struct Config {
     /// has `Max.Burst`. Default: 16.
     pub max_burst: usize,
 
+    /// The TSN that this end begins with; `None`: a random one, as it must be outside tests
+    /// (RFC 9260 §12). Default: `None`.
+    pub initial_tsn: Option<Tsn>,
+
     /// Associations at most. Default: 65,536.
     pub max_associations: usize,
     /// Addresses of a peer at most. Default: 8.
@@ -126,6 +131,7 @@ impl Default for Config {
             probe_timer: Duration::from_secs(15),
             max_train: 64,
             max_burst: 16,
+            initial_tsn: None,
             max_associations: 65_536,
             max_paths: 8,
             max_replies: 256,

@@ -210,6 +210,8 @@ pub enum ConnectError {
     TooMany,
     /// No path was given, or a port of 0.
     NoAddress,
+    /// There is an association between these ports and addresses already.
+    PortInUse,
 }
 
 impl fmt::Display for ConnectError {
@@ -217,6 +219,7 @@ impl fmt::Display for ConnectError {
         f.write_str(match self {
             Self::TooMany => "too many associations",
             Self::NoAddress => "no address to connect to",
+            Self::PortInUse => "the port is in use towards this peer",
         })
     }
 }

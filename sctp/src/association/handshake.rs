@@ -1,7 +1,7 @@
 //! Setting an association up (RFC 9260 §5.1), from the side that has a state for it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -58,6 +58,12 @@ impl Association {
     ) -> Self {
         let mut association = Self::new(cx, id, &[path], ports, local_tag, cookie.local_tsn);
         association.learn_addresses(cx.config, &cookie.addresses);
+        // The cookie was away for a round trip, or longer if something was lost: a first guess
+        // on the safe side.
+        let away = cookie.age.max(Duration::from_millis(1));
+        if away < cx.config.rto_initial {
+            association.paths[0].rto.sample(cx.config, away);
+        }
         association.establish(cx, now, &cookie.peer);
         association.push_control_once(0, Control::CookieAck);
         association
@@ -137,6 +143,10 @@ impl Association {
             return;
         };
         let cookie = Bytes::copy_from_slice(cookie);
+        if setup.retransmits == 0 {
+            let round_trip = now.duration_since(setup.began.unwrap_or(now));
+            self.paths[path].rto.sample(cx.config, round_trip);
+        }
         self.adopt(cx, &Peer::of(cx.config, init, &found));
         // The address that the INIT ACK came from is confirmed, and the one to use.
         self.paths.primary = path;

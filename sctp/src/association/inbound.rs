@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::reassembly::{Contradiction, Fragment, Runs};
+use super::reassembly::{Contradiction, Fragment, Run, Runs};
 use crate::chunk::{Data, Interleave, Skipped};
 use crate::tsn::Mid;
 use crate::types::Event;
@@ -54,6 +54,8 @@ pub(crate) struct Inbound {
     fresh: Vec<Fresh>,
     upward: Upward,
     partial_delivery_point: usize,
+    /// Memory is short: what has its turn goes up in parts, however small.
+    is_short: bool,
     /// Whether the application takes messages.
     pub(crate) is_paused: bool,
 }
@@ -107,6 +109,7 @@ impl Inbound {
                 messages: 0,
             },
             partial_delivery_point,
+            is_short: false,
             is_paused: false,
         }
     }
@@ -206,9 +209,16 @@ impl Inbound {
             ppid,
             payload,
         };
-        runs.insert(fragment, several)?;
+        let index = runs.insert(fragment, several)?;
+        // Outside any order only what was touched can have become whole.
+        let run = runs.list.get(index);
+        let waits = data.unordered
+            && !self.is_short
+            && run.is_some_and(|run| !run.is_whole() && run.bytes < self.partial_delivery_point);
         self.fresh.push(Fresh { key, mid, number });
-        self.deliver(key);
+        if !waits {
+            self.deliver(key);
+        }
         Ok(())
     }
 
@@ -221,7 +231,11 @@ impl Inbound {
         let stream = self.streams.entry(stream).or_default();
         loop {
             let turn = (!unordered).then_some(stream.next);
-            let point = self.partial_delivery_point;
+            let point = if self.is_short {
+                0
+            } else {
+                self.partial_delivery_point
+            };
             let Some((message, run)) = queue.deliverable(turn, point) else {
                 break;
             };
@@ -251,14 +265,19 @@ impl Inbound {
         }
     }
 
-    /// Memory is short: what has its turn goes up in parts, however small.
-    pub(crate) fn relieve(&mut self) {
-        let point = std::mem::take(&mut self.partial_delivery_point);
-        let keys: Vec<Key> = self.queues.keys().copied().collect();
-        for key in keys {
-            self.deliver(key);
+    /// Looks at how much of `limit` bytes is held. When memory becomes short, what has its turn
+    /// goes up in parts, however small: messages that wait for their end could fill all of it.
+    pub(crate) fn watch(&mut self, limit: usize) {
+        let held = self.upward.held;
+        if self.is_short {
+            self.is_short = held * 2 > limit;
+        } else if held * 4 > limit * 3 {
+            self.is_short = true;
+            let keys: Vec<Key> = self.queues.keys().copied().collect();
+            for key in keys {
+                self.deliver(key);
+            }
         }
-        self.partial_delivery_point = point;
     }
 
     /// The end of a train of `train` bytes. What must be held is copied if it would otherwise
@@ -325,16 +344,26 @@ impl Inbound {
 }
 
 impl Queue {
+    /// The index behind the last message that is `mid` or before it.
+    fn behind(&self, mid: Mid) -> usize {
+        match self.messages.back() {
+            // Most fragments belong to the end.
+            Some((last, _)) if mid.precedes(*last) => self
+                .messages
+                .partition_point(|(number, _)| !mid.precedes(*number)),
+            Some(_) | None => self.messages.len(),
+        }
+    }
+
+    fn position(&self, mid: Mid) -> Option<usize> {
+        let index = self.behind(mid).checked_sub(1)?;
+        (self.messages[index].0 == mid).then_some(index)
+    }
+
     /// The fragments of this message.
     fn runs(&mut self, mid: Mid) -> &mut Runs {
-        let mut index = self.messages.len();
-        while index > 0 && mid.precedes(self.messages[index - 1].0) {
-            index -= 1;
-        }
-        let found = index
-            .checked_sub(1)
-            .filter(|index| self.messages[*index].0 == mid);
-        let index = found.unwrap_or_else(|| {
+        let index = self.position(mid).unwrap_or_else(|| {
+            let index = self.behind(mid);
             self.messages.insert(index, (mid, Runs::default()));
             index
         });
@@ -342,36 +371,24 @@ impl Queue {
     }
 
     fn find(&mut self, mid: Mid) -> Option<&mut Runs> {
-        let mut messages = self.messages.iter_mut().rev();
-        messages
-            .find(|(number, _)| *number == mid)
-            .map(|(_, runs)| runs)
+        let index = self.position(mid)?;
+        Some(&mut self.messages[index].1)
     }
 
     /// Which run of which message can go up: `turn`, where there is an order.
     fn deliverable(&self, turn: Option<Mid>, point: usize) -> Option<(usize, usize)> {
         if let Some(partial) = self.partial {
-            let message = self
-                .messages
-                .iter()
-                .position(|(mid, _)| *mid == partial.mid)?;
-            let runs = &self.messages[message].1.list;
-            let run = runs
-                .iter()
-                .position(|run| run.first == partial.next && !run.begins)?;
-            return Some((message, run));
+            let message = self.position(partial.mid)?;
+            let runs = &self.messages[message].1;
+            let run = runs.starting_at(partial.next)?;
+            return (!runs.list[run].begins).then_some((message, run));
         }
-        let last = if turn.is_some() {
-            1
-        } else {
-            self.messages.len()
-        };
-        for (message, (mid, runs)) in self.messages.iter().enumerate().take(last) {
-            if turn.is_some_and(|turn| turn != *mid) {
-                return None;
-            }
-            let ready =
-                |run: &super::reassembly::Run| run.is_whole() || run.begins && run.bytes >= point;
+        let ready = |run: &Run| run.is_whole() || run.begins && run.bytes >= point;
+        if let Some(turn) = turn {
+            let (mid, runs) = self.messages.front()?;
+            return (*mid == turn && runs.list.front().is_some_and(ready)).then_some((0, 0));
+        }
+        for (message, (_, runs)) in self.messages.iter().enumerate() {
             if let Some(run) = runs.list.iter().position(ready) {
                 return Some((message, run));
             }

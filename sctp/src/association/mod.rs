@@ -51,6 +51,14 @@ pub(crate) struct Context<'a> {
     pub(crate) random: &'a mut Random,
 }
 
+impl Context<'_> {
+    /// A TSN to begin with.
+    pub(crate) fn initial_tsn(&mut self) -> Tsn {
+        let random = Tsn::new(self.random.u32());
+        self.config.initial_tsn.unwrap_or(random)
+    }
+}
+
 /// A control chunk that waits to be sent, and on which path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
@@ -147,8 +155,12 @@ impl Association {
         ports: (u16, u16),
         local_tag: u32,
     ) -> Self {
-        let initial_tsn = Tsn::new(cx.random.u32());
+        let initial_tsn = cx.initial_tsn();
         let mut association = Self::new(cx, id, paths, ports, local_tag, initial_tsn);
+        association.state = State::CookieWait(Setup {
+            began: Some(now),
+            ..Setup::default()
+        });
         association.push_control(0, Control::Init);
         association.arm_setup(now);
         association

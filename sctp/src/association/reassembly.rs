@@ -77,11 +77,7 @@ impl Runs {
         several: bool,
     ) -> Result<usize, Contradiction> {
         let number = fragment.number;
-        // Most fragments belong to the end.
-        let mut index = self.list.len();
-        while index > 0 && precedes(number, self.list[index - 1].first) {
-            index -= 1;
-        }
+        let index = self.behind(number);
         let after = self.list.get(index);
         if let Some(after) = after {
             let touches = number.wrapping_add(1) == after.first;
@@ -128,6 +124,17 @@ impl Runs {
         Ok(index)
     }
 
+    /// The index behind the last run that begins at `number` or before.
+    fn behind(&self, number: u32) -> usize {
+        match self.list.back() {
+            // Most fragments belong to the end.
+            Some(last) if precedes(number, last.first) => self
+                .list
+                .partition_point(|run| !precedes(number, run.first)),
+            Some(_) | None => self.list.len(),
+        }
+    }
+
     /// Joins the run with the one behind it.
     fn join(&mut self, index: usize) {
         let Some(mut after) = self.list.remove(index + 1) else {
@@ -139,13 +146,16 @@ impl Runs {
         before.parts.append(&mut after.parts);
     }
 
+    /// The run that begins with this number.
+    pub(crate) fn starting_at(&self, number: u32) -> Option<usize> {
+        let index = self.behind(number).checked_sub(1)?;
+        (self.list[index].first == number).then_some(index)
+    }
+
     /// The part with this number.
     pub(crate) fn part(&mut self, number: u32) -> Option<&mut Bytes> {
-        let run = self
-            .list
-            .iter_mut()
-            .rev()
-            .find(|run| !precedes(number, run.first))?;
+        let before = self.behind(number).checked_sub(1)?;
+        let run = self.list.get_mut(before)?;
         let index = number.wrapping_sub(run.first) as usize;
         run.parts.get_mut(index)
     }

@@ -217,9 +217,7 @@ impl Association {
     fn has_room(&mut self, data: &Data<'_>) -> bool {
         let cost = data.payload.len() + super::OVERHEAD;
         let buffer = self.counts.buffer as usize;
-        if self.inbound.held() + cost > buffer {
-            self.inbound.relieve();
-        }
+        self.inbound.watch(buffer);
         let in_turn = data.tsn == self.receiver.cumulative().plus(1);
         let waits = self.receiver.has_gap();
         let limit = if in_turn && waits { 2 * buffer } else { buffer };

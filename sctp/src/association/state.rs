@@ -1,5 +1,7 @@
 //! The states of an association (RFC 9260 §4).
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 /// A state, with what only it needs.
@@ -24,6 +26,8 @@ pub(crate) enum State {
 /// The attempt to set an association up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Setup {
+    /// When the first INIT was made.
+    pub(crate) began: Option<Instant>,
     /// How often INIT and COOKIE ECHO were sent again.
     pub(crate) retransmits: u32,
     /// The life that is asked for cookies beyond their own, in milliseconds.

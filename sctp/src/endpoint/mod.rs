@@ -384,14 +384,39 @@ impl Endpoint {
         paths: &[Path],
         port: u16,
     ) -> Result<AssociationId, ConnectError> {
+        let first = paths.first().ok_or(ConnectError::NoAddress)?;
+        let local_port = self.free_port(*first, port).ok_or(ConnectError::TooMany)?;
+        self.connect_from(now, local_port, paths, port)
+    }
+
+    /// Begins an association as [`Self::connect`] does, from this SCTP port, which may be the one
+    /// that is listened on.
+    ///
+    /// # Errors
+    ///
+    /// When there is no address, no room for another association, or the port is in use towards
+    /// this peer.
+    pub fn connect_from(
+        &mut self,
+        now: Instant,
+        local_port: u16,
+        paths: &[Path],
+        port: u16,
+    ) -> Result<AssociationId, ConnectError> {
         let first = paths
             .first()
-            .filter(|_| port != 0)
+            .filter(|_| port != 0 && local_port != 0)
             .ok_or(ConnectError::NoAddress)?;
         if self.connections.len() >= self.config.max_associations {
             return Err(ConnectError::TooMany);
         }
-        let local_port = self.free_port(*first, port).ok_or(ConnectError::TooMany)?;
+        if self
+            .connections
+            .by_address(first.remote, (local_port, port))
+            .is_some()
+        {
+            return Err(ConnectError::PortInUse);
+        }
         let tag = self.free_tag();
         let id = self.connections.next_id();
         let mut cx = Context {

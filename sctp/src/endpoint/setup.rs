@@ -102,10 +102,18 @@ impl Endpoint {
             a_rwnd: self.config.receive_buffer,
             outbound_streams: self.config.outbound_streams,
             inbound_streams: self.config.inbound_streams,
-            initial_tsn: Tsn::new(self.random.u32()),
+            initial_tsn: self.free_tsn(),
             raw_parameters: &[],
         };
         self.send_init_ack(now, path, header, init, found, &own, None, length);
+    }
+
+    fn free_tsn(&mut self) -> Tsn {
+        let mut cx = Context {
+            config: &self.config,
+            random: &mut self.random,
+        };
+        cx.initial_tsn()
     }
 
     /// Answers an INIT of somebody we have an association with (RFC 9260 §5.2.1, §5.2.2).
@@ -137,7 +145,7 @@ impl Endpoint {
         let ties = (!in_cookie_wait).then_some(association.ties);
         if !is_setup {
             own.initiate_tag = self.free_tag();
-            own.initial_tsn = Tsn::new(self.random.u32());
+            own.initial_tsn = self.free_tsn();
         }
         let length = Init::LEN + init.raw_parameters.len();
         self.send_init_ack(now, path, header, init, found, &own, ties, length);

@@ -1,5 +1,9 @@
 //! Whole endpoints, against each other over a simulated network and against packets by hand.
 
 mod data;
+mod ending;
 mod handshake;
+mod hostile;
 mod pair;
+mod paths;
+mod set_up_again;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::packet::describe;
+use crate::packet::{Header, describe, finish};
 use crate::{AssociationId, Config, Datagram, Ecn, Endpoint, Event, Path, SendError, SendOptions};
 
 pub(super) const PORT: u16 = 8080;
@@ -59,6 +59,8 @@ struct Flying {
 pub(super) struct End {
     pub(super) endpoint: Endpoint,
     pub(super) events: VecDeque<(AssociationId, Event)>,
+    /// The peer's SCTP port in its last association.
+    pub(super) client_port: Option<u16>,
     /// Its addresses; the link to and from each has the same index.
     pub(super) addresses: Vec<SocketAddr>,
 }
@@ -84,6 +86,8 @@ pub(super) struct Pair {
     /// Deliver trains as they are sent, as UDP GSO and GRO do.
     pub(super) trains: bool,
     pub(super) limit: usize,
+    /// The server's side of [`Self::connected`].
+    pub(super) server_id: Option<AssociationId>,
     buffer: Vec<u8>,
 }
 
@@ -116,6 +120,7 @@ impl Pair {
                 [seed.wrapping_mul(2) + u8::try_from(index).unwrap(); 32],
             ),
             events: VecDeque::new(),
+            client_port: None,
             addresses: (0..links.len()).map(|link| address(index, link)).collect(),
         };
         Self {
@@ -133,6 +138,7 @@ impl Pair {
             filter: None,
             trains: false,
             limit: 65_507,
+            server_id: None,
             buffer: Vec::new(),
         }
     }
@@ -183,6 +189,7 @@ impl Pair {
                 !is_connected(event)
             });
         }
+        self.server_id = server;
         (client, server.expect("the server's id"))
     }
 
@@ -228,6 +235,9 @@ impl Pair {
     fn collect(&mut self) {
         for end in &mut self.ends {
             while let Some(event) = end.endpoint.poll_event() {
+                if let Event::Connected { port, .. } = event.1 {
+                    end.client_port = Some(port);
+                }
                 end.events.push_back(event);
             }
         }
@@ -248,9 +258,8 @@ impl Pair {
             });
         let mut passed = BytesMut::new();
         for packet in bytes.chunks(segment_len) {
-            self.count += 1;
-            let count = self.count;
             self.packets[end] += 1;
+            let count = self.packets[CLIENT] + self.packets[SERVER];
             self.bytes[end] += packet.len() as u64;
             let passes = self
                 .filter
@@ -426,6 +435,7 @@ impl Pair {
 
     /// What an end has to send, without a network: packet by packet.
     pub(super) fn drain(&mut self, end: usize) -> Vec<Vec<u8>> {
+        self.collect();
         let mut packets = Vec::new();
         loop {
             let mut out = Vec::new();
@@ -481,6 +491,24 @@ impl Pair {
 
 fn is_connected(event: &Event) -> bool {
     matches!(event, Event::Connected { .. })
+}
+
+/// A packet between the ports, with a right checksum.
+pub(super) fn packet(
+    (source_port, destination_port): (u16, u16),
+    tag: u32,
+    chunks: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let header = Header {
+        source_port,
+        destination_port,
+        tag,
+    };
+    header.encode(&mut out);
+    chunks(&mut out);
+    finish(&mut out, 0);
+    out
 }
 
 /// Where the simulated time begins; only differences matter.
