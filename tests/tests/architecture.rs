@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &["base64", "bytes", "httparse"]),
     ("dccp", &["bytes", "crc32c", "hmac", "sha2"]),
-    ("transport", &["bytes", "dccp", "proto"]),
+    ("transport", &["bytes", "dccp", "proto", "sctp"]),
     (
         "socket",
         &["bytes", "libc", "quinn-udp", "socket2", "transport"],
