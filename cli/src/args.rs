@@ -103,6 +103,26 @@ pub(crate) struct Transport {
     pub(crate) ccid: Option<u8>,
 }
 
+/// What is to be seen of the packets.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Sight {
+    /// Write the packets of our own stacks to a file for Wireshark (pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+
+    /// Write packets that travel in UDP with it, as they are sent
+    #[arg(long, requires = "pcap")]
+    pub(crate) pcap_as_sent: bool,
+
+    /// Show at the end who sent what in the last transfer, on stderr
+    #[arg(long)]
+    pub(crate) ladder: bool,
+
+    /// Draw that as a picture, with window, round-trip time and goodput
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ladder_svg: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// Folder to serve
@@ -111,6 +131,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) transport: Transport,
+
+    #[command(flatten)]
+    pub(crate) sight: Sight,
 
     /// Address to listen on; repeatable [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
@@ -185,6 +208,9 @@ pub(crate) struct Get {
 
     #[command(flatten)]
     pub(crate) transport: Transport,
+
+    #[command(flatten)]
+    pub(crate) sight: Sight,
 
     /// SCTP or DCCP port, when the target names none [default: 80 with a host, 8080 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

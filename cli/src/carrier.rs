@@ -16,6 +16,9 @@ use crate::terminal;
 const SCTP_UDP_PORT: u16 = 9899;
 const DCCP_UDP_PORT: u16 = 6511;
 
+/// Bytes of a packet on most links.
+const ETHERNET_MTU: usize = 1500;
+
 /// What packets travel in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
@@ -78,6 +81,8 @@ pub(crate) fn dccp_config(carrier: Carrier, ccid: Option<u8>) -> dccp::Config {
         },
         ccids: ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
         ecn: true,
+        // Raw IP is used beside kernels, which begin with the size of their link.
+        link_mtu: (carrier == Carrier::Raw).then_some(ETHERNET_MTU),
         ..dccp::Config::default()
     }
 }

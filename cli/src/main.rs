@@ -7,6 +7,7 @@ mod exit;
 mod get;
 mod plan;
 mod serve;
+mod sight;
 mod site;
 mod terminal;
 mod url;

@@ -99,6 +99,7 @@ pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
             LogFormat::Off => None,
         },
         log_file: args.log_file.clone(),
+        sight: args.sight.clone(),
         verbose: args.verbose,
         quiet: args.quiet,
     })
@@ -122,9 +123,13 @@ impl From<ServeError> for Failure {
             ),
             ServeError::Bind(_) | ServeError::Udp(_) => (Code::Connect, None),
             ServeError::LogFile(..) => (Code::Write, None),
+            ServeError::Sight(_) => (Code::Write, None),
             ServeError::System(_) => (Code::Receive, None),
         };
-        let failure = Self::new(code, error);
+        let failure = match error {
+            ServeError::Sight(failure) => failure,
+            error => Self::new(code, error),
+        };
         match hint {
             Some(hint) => failure.hint(hint),
             None => failure,

@@ -21,8 +21,10 @@ use socket::{
 use transport::{Limits, Listener, Notice, Resident, Responder, Served, Service};
 
 use crate::access_log::{Format, Log};
-use crate::args::Driver;
+use crate::args::{self, Driver};
 use crate::carrier::Carrier;
+use crate::exit::Failure;
+use crate::sight::{Heard, Role, Watch};
 use crate::site::{DigestConfig, FileSite, Root};
 use crate::terminal::tell;
 
@@ -62,6 +64,8 @@ pub(crate) struct Options {
     pub(crate) log_format: Option<Format>,
     /// Where the access log goes; `None` is stdout.
     pub(crate) log_file: Option<PathBuf>,
+    /// What is to be seen of the packets.
+    pub(crate) sight: args::Sight,
     /// Whether to show requests and answers on stderr.
     pub(crate) verbose: bool,
     /// Whether to tell failures only.
@@ -102,6 +106,8 @@ pub(crate) enum ServeError {
     Bind(BindError),
     /// The access log cannot be opened.
     LogFile(PathBuf, io::Error),
+    /// What was to be seen of the packets cannot be shown.
+    Sight(Failure),
     /// The system ran out of something.
     System(io::Error),
 }
@@ -131,6 +137,7 @@ impl fmt::Display for ServeError {
                     path.display()
                 )
             }
+            Self::Sight(failure) => failure.fmt(f),
             Self::System(error) => write!(f, "the server cannot run: {error}"),
         }
     }
@@ -153,6 +160,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
         ServeError::LogFile(options.log_file.clone().unwrap_or_default(), error)
     })?;
     let site = FileSite::new(root, DigestConfig::default(), log);
+    let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
     let served = match options.protocol {
         Protocol::Sctp => {
             let bind = |addresses: &[SocketAddr]| {
@@ -161,9 +169,10 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                stacks::sctp(options, carrier, addresses, over_sctp(options, &site))
+                let service = over_sctp(options, &site);
+                stacks::sctp(options, carrier, addresses, service, &watch)
             })?;
-            serve(options, doors, over_sctp(options, &site))?
+            serve(options, doors, over_sctp(options, &site), &watch)?
         }
         Protocol::Dccp => {
             let config = DccpConfig {
@@ -177,9 +186,10 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                stacks::dccp(options, carrier, addresses[0], over_dccp(options, &site))
+                let service = over_dccp(options, &site);
+                stacks::dccp(options, carrier, addresses[0], service, &watch)
             })?;
-            serve(options, doors, over_dccp(options, &site))?
+            serve(options, doors, over_dccp(options, &site), &watch)?
         }
     };
     if !options.quiet {
@@ -189,7 +199,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
             Farewell(served, totals.answers, totals.body_bytes)
         ));
     }
-    Ok(())
+    watch.finish().map_err(ServeError::Sight)
 }
 
 /// Lets the process open as many files and sockets as its operator allows at all.
@@ -316,7 +326,12 @@ impl<L> Doors<L> {
 }
 
 /// Runs `service` on who connects.
-fn serve<L, V>(options: &Options, doors: Doors<L>, service: V) -> Result<Served, ServeError>
+fn serve<L, V>(
+    options: &Options,
+    doors: Doors<L>,
+    service: V,
+    watch: &Watch,
+) -> Result<Served, ServeError>
 where
     L: Listener + AsFd,
     L::Socket: AsFd + Send,
@@ -331,6 +346,8 @@ where
         residents,
         places,
     } = doors;
+    let heard = |listener| Heard::listener(listener, watch.clone(), options.protocol);
+    let listeners: Vec<_> = listeners.into_iter().map(heard).collect();
     if !options.quiet {
         for place in &places {
             tell(&listening(options, place));

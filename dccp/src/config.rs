@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ServiceCode;
 use crate::ccid::Ccid;
+use crate::{Seq, ServiceCode};
 
 /// Settings of an [`Endpoint`](crate::Endpoint): plain fields, with defaults that fit bulk
 /// transfers and an open network. The RFC's name of each is in its text.
@@ -25,13 +25,17 @@ pub struct Config {
     /// Sequence Window in packets asked for in the handshake (RFC 4340 §7.5.2), 32 to
     /// 2^46 - 1. It grows with what is in flight. Default: 1,000.
     pub sequence_window: u64,
+    /// The first number of every connection; `None`: one that nobody can guess (RFC 4340 §7.2).
+    /// For simulations of numbers that wrap. Default: none.
+    pub initial_sequence: Option<Seq>,
     /// Whether the carrier reads and writes the ECN field of the IP header. If not, the peer is
     /// told so (ECN Incapable, RFC 4340 §12.1). Default: no.
     pub ecn: bool,
     /// Whether to ask the peer for NDP Count (RFC 4340 §7.7), which tells lost data from lost
     /// acknowledgements. Default: no.
     pub ndp_count: bool,
-    /// Whether to ask the peer for Data Checksums (RFC 4340 §9.3). Default: no.
+    /// Whether to have the peer check our data with Data Checksums, a CRC-32c in each data packet
+    /// (RFC 4340 §9.3). Those of the peer are always checked. Default: no.
     pub check_data_checksum: bool,
     /// The least checksum coverage that is accepted, 0 to 15 (RFC 4340 §9.2.1): 0 takes fully
     /// covered data only. Default: 0.
@@ -84,8 +88,15 @@ pub struct Config {
     pub max_packet: usize,
     /// The size in bytes that every path is taken to carry, 256 to `max_packet`. Default: 1,200.
     pub base_packet: usize,
+    /// The MTU in bytes of this machine's link, if known: paths are first taken to carry packets
+    /// of that size (RFC 4340 §14.1), and those that do not fall back to `base_packet`. `None`
+    /// begins with `base_packet` (RFC 8899). Default: none.
+    pub link_mtu: Option<usize>,
     /// Whether to look for larger packets (RFC 4340 §14.2 and RFC 8899). Default: yes.
     pub probe_mtu: bool,
+    /// After how many bytes of data that arrived larger packets are looked for: a page does not
+    /// gain by them what the probes cost. 0: at once. Default: 9,600.
+    pub probe_after: u64,
     /// After how long a path is probed again for larger packets (RFC 8899 PMTU_RAISE_TIMER).
     /// Default: 600 s.
     pub probe_again: Duration,
@@ -124,6 +135,7 @@ impl Default for Config {
             service_codes: Vec::new(),
             ccids: vec![Ccid::CCID2, Ccid::CCID3],
             sequence_window: 1000,
+            initial_sequence: None,
             ecn: false,
             ndp_count: false,
             check_data_checksum: false,
@@ -145,7 +157,9 @@ impl Default for Config {
             ack_runs: 1024,
             max_packet: 65_507,
             base_packet: 1200,
+            link_mtu: None,
             probe_mtu: true,
+            probe_after: 9600,
             probe_again: Duration::from_secs(600),
             connect_timeout: Duration::from_secs(180),
             respond_timeout: Duration::from_secs(30),

@@ -150,6 +150,8 @@
 //! | half-open connections | [`Config::half_open`], [`Config::cookies_above`] | Init Cookies; without them Reset code 9 |
 //! | TIMEWAIT entries | [`Config::time_wait_entries`] | the oldest is forgotten |
 //! | Resets to strangers | [`Config::resets_per_second`], [`Config::resets_per_source`] | silence |
+//! | packets to strangers not polled | [`Config::replies`] | silence |
+//! | data on a Request | [`Config::early_data`] | dropped; the peer is told (code 0) |
 //! | Syncs for invalid packets | [`Config::syncs_per_second`] | silence |
 //! | bytes of a Response | three times the Request's | options left out, or silence |
 //! | messages not polled | [`Config::receive_bytes`], [`Config::receive_messages`] | dropped; the peer is told (Data Dropped, code 2) |
@@ -165,8 +167,8 @@
 //! | 4340 §5, §9 | headers, options, checksums, coverage, Data Checksum | all |
 //! | 4340 §6 | feature negotiation, all features | all; short sequence numbers are understood, never sent |
 //! | 4340 §7, §8 | sequence validity, handshake, closing, Init Cookies | all |
-//! | 4340 §11 | Ack Vectors, Ack Ratio, Data Dropped, Slow Receiver (as the sender's half reads it) | all |
-//! | 4340 §12 | ECN | marks, and random ECT(0) and ECT(1) |
+//! | 4340 §11 | Ack Vectors, Ack Ratio, Data Dropped, Slow Receiver | all |
+//! | 4340 §12 | ECN | marks and nonces, where the carrier has the field |
 //! | 4340 §14 | packet size | probes, ICMP; no fragmentation |
 //! | 4341, 4342 | CCID 2 and CCID 3 | see [`ccid`] |
 //! | 5595 | service codes | [`ServiceCode`] |

@@ -1,5 +1,5 @@
 //! Goodput of `cli get` over the kernel's SCTP and DCCP beside a bare socket loop, and beside
-//! `iperf3 --sctp`, in the same run: `cargo xtask bench [MIB] [ROUNDS]`.
+//! `iperf3 --sctp`, in the same run: `cargo xtask bench kernel [MIB] [ROUNDS]`.
 //!
 //! What is compared takes turns, and each ratio is of the two neighbours in time. Only ratios say
 //! something: a system call in user-mode-linux costs many times what it costs elsewhere.
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
         .into_iter()
         .find_map(|support| support.missing())
     {
-        println!("not run: {missing} (`cargo xtask bench` boots a Linux that has it)");
+        println!("not run: {missing} (`cargo xtask bench kernel` boots a Linux that has it)");
         return Ok(());
     }
     let cli = PathBuf::from(env::var_os("CLI_BIN").ok_or("CLI_BIN does not name the program")?);

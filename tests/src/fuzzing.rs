@@ -1,6 +1,8 @@
 //! What the fuzz targets do with their input. Each function panics when a law is broken, so that
 //! an ordinary test can call it too, with the corpus.
 
+pub mod dccp;
+
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -20,11 +22,14 @@ use crate::pair::{DATE, File, Scenario, Tag, epoch, noise};
 pub type Target = fn(&[u8]);
 
 /// The targets by name. Each has a corpus.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("request_parser", request_parser),
     ("response_parser", response_parser),
     ("framing", framing),
     ("target_path", target_path),
+    ("dccp_packet", dccp::packet),
+    ("dccp_options", dccp::options),
+    ("dccp_session", dccp::session),
 ];
 
 /// Reads `message` as a request: how it is cut does not matter, what is accepted is within the

@@ -131,11 +131,13 @@ impl Random {
         range.start + self.next() % (range.end - range.start)
     }
 
-    const fn happens(&mut self, permille: u32) -> bool {
+    /// Whether something happens that does `permille` times in a thousand.
+    pub const fn happens(&mut self, permille: u32) -> bool {
         self.within(0..1000) < permille as u64
     }
 
-    fn up_to(&mut self, most: Duration) -> Duration {
+    /// A duration from zero to `most`.
+    pub fn up_to(&mut self, most: Duration) -> Duration {
         let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX - 1);
         Duration::from_nanos(self.within(0..nanos + 1))
     }

@@ -323,12 +323,12 @@ impl DatagramSocket for End {
 
 /// The client's application: stores what comes, and holds the machine to what it tells.
 #[derive(Debug, Default)]
-struct Download {
-    head: Option<Head>,
+pub(crate) struct Download {
+    pub(crate) head: Option<Head>,
     heads: u32,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     received: Vec<bool>,
-    result: Option<Result<Done, Failure>>,
+    pub(crate) result: Option<Result<Done, Failure>>,
 }
 
 impl Download {
@@ -387,10 +387,13 @@ impl Download {
 }
 
 /// [`Download`] as its connection has it.
-struct Downloading(Rc<RefCell<Download>>);
+pub(crate) struct Downloading(pub(crate) Rc<RefCell<Download>>);
 
-impl Application<Told> for Downloading {
-    fn run(&mut self, now: Instant, machine: &mut Told) -> Option<Instant> {
+impl<M> Application<M> for Downloading
+where
+    M: Machine<Session = (), Event = client::Event, Command = client::Command>,
+{
+    fn run(&mut self, now: Instant, machine: &mut M) -> Option<Instant> {
         let mut download = self.0.borrow_mut();
         while let Some(((), event)) = machine.poll_event() {
             assert!(download.result.is_none(), "{event:?} came after the end");
@@ -478,14 +481,14 @@ impl Machine for Told {
 }
 
 /// The server's site: a table of files.
-struct Files {
-    files: BTreeMap<String, File>,
-    opened: BTreeMap<String, u32>,
-    log: Rc<RefCell<Vec<(String, Summary)>>>,
+pub(crate) struct Files {
+    pub(crate) files: BTreeMap<String, File>,
+    pub(crate) opened: BTreeMap<String, u32>,
+    pub(crate) log: Rc<RefCell<Vec<(String, Summary)>>>,
 }
 
 /// A version of a file.
-struct Opened {
+pub(crate) struct Opened {
     file: File,
     version: usize,
 }

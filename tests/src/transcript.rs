@@ -18,7 +18,16 @@ pub enum Side {
 }
 
 impl Side {
-    const fn arrow(self) -> &'static str {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    pub(crate) const fn arrow(self) -> &'static str {
         match self {
             Self::Client => "->",
             Self::Server => "<-",
@@ -127,7 +136,7 @@ impl fmt::Display for Transcript {
 }
 
 /// A duration with one digit behind the point.
-struct Milliseconds(Duration);
+pub(crate) struct Milliseconds(pub(crate) Duration);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

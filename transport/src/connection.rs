@@ -64,6 +64,10 @@ pub enum Turn {
 /// busy connection does not keep the others of its thread waiting.
 const BUDGET: usize = 64;
 
+/// How many of them a packet socket receives before what they call for is sent: the answers to
+/// many trains at once would not fit the queues of a stack, and acknowledgements would be late.
+const BATCH: usize = 4;
+
 /// A machine, its socket and its application.
 #[derive(Debug)]
 pub struct Connection<M: Machine, S, A> {
@@ -122,18 +126,25 @@ where
         if self.deadline().is_some_and(|due| due <= now) {
             self.pump.handle_timeout(now);
         }
-        let sent = self.flush(now, buffers);
-        if self.readable {
-            match self.pump.receive(now, BUDGET, &mut buffers.receive) {
+        let mut flow = self.flush(now, buffers);
+        let batch = if S::MANY_PEERS { BATCH } else { BUDGET };
+        for _ in 0..BUDGET / batch {
+            if !self.readable {
+                break;
+            }
+            match self.pump.receive(now, batch, &mut buffers.receive) {
                 Flow::Idle | Flow::Blocked => self.readable = false,
                 Flow::Budget => {}
             }
+            let answered = self.flush(now, buffers);
+            if flow != Flow::Budget {
+                flow = answered;
+            }
         }
-        let answered = self.flush(now, buffers);
         if self.pump.is_ended() {
             return Turn::Done;
         }
-        let more = self.readable || sent == Flow::Budget || answered == Flow::Budget;
+        let more = self.readable || flow == Flow::Budget;
         if more || self.deadline().is_some_and(|due| due <= now) {
             return Turn::Again;
         }

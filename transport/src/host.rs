@@ -36,6 +36,9 @@ pub struct Host<S: Stack, V: Service> {
     touched: VecDeque<S::Id>,
     /// Whether the stack had nothing to send when it was last asked.
     silent: bool,
+    /// The connection made here that waits for [`Self::begin`]: nothing is sent before, so that
+    /// the request can acknowledge the handshake.
+    waiting: Option<S::Id>,
     limits: Limits,
     refused: Option<Refusal>,
     panics: usize,
@@ -111,6 +114,7 @@ impl<S: Stack, V: Service> Host<S, V> {
             deadlines: Deadlines::new(),
             touched: VecDeque::new(),
             silent: false,
+            waiting: None,
             limits,
             refused: None,
             panics: 0,
@@ -185,6 +189,7 @@ impl<S: Stack, V: Service> Host<S, V> {
         mut machine: V::Machine,
         mut application: V::Application,
     ) {
+        self.waiting = self.waiting.filter(|waiting| *waiting != id);
         let Some(held) = self.connections.get_mut(&id) else {
             machine.handle_closed(now, CloseReason::Aborted);
             application.run(now, &mut machine);
@@ -216,6 +221,7 @@ impl<S: Stack, V: Service> Host<S, V> {
     }
 
     fn remove(&mut self, id: S::Id) {
+        self.waiting = self.waiting.filter(|waiting| *waiting != id);
         if let Some(mut held) = self.connections.remove(&id) {
             self.deadlines.remove(id, &mut held.deadline);
             self.tally.set_running(self.connections.len());
@@ -254,8 +260,10 @@ impl<S: Stack, V: Service> Host<S, V> {
             }
             (StackEvent::Connected { streams, .. }, machine) => {
                 held.phase = Phase::Open;
-                if let Some(machine) = machine {
-                    machine.handle_streams(now, streams);
+                match machine {
+                    Some(machine) => machine.handle_streams(now, streams),
+                    None if self.stack.ends_handshake_with_data() => self.waiting = Some(id),
+                    None => {}
                 }
             }
             (StackEvent::Restarted, _) => self.on_restarted(now, id),
@@ -578,6 +586,9 @@ impl<S: Stack, V: Service> Machine for Host<S, V> {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit<Path>> {
+        if self.waiting.is_some() {
+            return None;
+        }
         loop {
             // First, so that what is sent can carry the acknowledgement that is due.
             if let Some(id) = self.touched.pop_front() {

@@ -27,6 +27,7 @@ mod service;
 mod socket;
 mod stack;
 mod tally;
+mod tap;
 
 pub use self::dccp::{DccpClient, DccpStack};
 pub use self::sctp::{PathNote, SctpClient, SctpStack};
@@ -46,3 +47,4 @@ pub use service::{Notice, Served, Service};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};
 pub use stack::{Fill, NoRoom, Refusal, Stack, StackEvent, StackSendError};
 pub use tally::Tally;
+pub use tap::{Direction, Observer, Tap};

@@ -76,6 +76,12 @@ pub trait Stack {
     /// [`StackEvent::Closed`] when that is done, or given up; then the id is gone.
     fn close(&mut self, now: Instant, id: Self::Id);
 
+    /// Whether a peer takes the first message as the end of the handshake too. If so, a client
+    /// sends nothing before it.
+    fn ends_handshake_with_data(&self) -> bool {
+        false
+    }
+
     /// Ends a connection at once, so that the peer knows that it failed. [`StackEvent::Closed`]
     /// follows here too, as it does after [`StackSendError::Closed`]: a connection that was
     /// [`StackEvent::Connected`], or begun with [`Self::connect`], ends with it or with

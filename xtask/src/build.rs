@@ -28,6 +28,14 @@ pub(crate) fn cli() -> Result<PathBuf> {
     )
 }
 
+/// Builds one of the benchmarks.
+pub(crate) fn bench(name: &str) -> Result<PathBuf> {
+    executable(
+        name,
+        &["bench", "--package", "tests", "--bench", name, "--no-run"],
+    )
+}
+
 /// Builds what `arguments` ask cargo for and returns the path of the executable `name` among it.
 pub(crate) fn executable(name: &str, arguments: &[&str]) -> Result<PathBuf> {
     let output = cargo()

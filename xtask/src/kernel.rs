@@ -50,20 +50,10 @@ pub(crate) fn run_all() -> Result<Report> {
     run_cases(&runner, &[])
 }
 
-/// Runs the benchmarks in a guest.
+/// Runs the benchmarks of the kernel's protocols in a guest.
 pub(crate) fn bench(arguments: &[OsString]) -> Result<ExitCode> {
-    packages::require(&[packages::BOOT, packages::BENCH])?;
-    let runner = build::executable(
-        "kernel",
-        &[
-            "bench",
-            "--package",
-            "tests",
-            "--bench",
-            "kernel",
-            "--no-run",
-        ],
-    )?;
+    packages::require(&[packages::BOOT, packages::KERNEL_BENCH])?;
+    let runner = build::bench("kernel")?;
     let mut guest = guest_for(&build::cli()?);
     guest.timeout = Duration::from_secs(900);
     let command = [&[runner.into_os_string()], arguments].concat();
@@ -144,6 +134,7 @@ fn guest_for(cli: &Path) -> Guest {
             // The guest's own memory: locks and file times are not those of the host.
             ("TMPDIR".into(), "/run".into()),
         ],
+        ..Guest::default()
     }
 }
 

@@ -4,12 +4,14 @@
     reason = "what these commands print is what they are for"
 )]
 
+mod bench;
 mod build;
 mod demo;
 mod kernel;
 mod packages;
 mod steps;
 mod uml;
+mod wire;
 
 use std::env;
 use std::error::Error;
@@ -28,7 +30,13 @@ Usage: cargo xtask COMMAND
   test                 everything .ci/run checks: format, lints, tests, docs, kernel tests
   kernel [FILTER]...   only the kernel tests; only those whose names contain a FILTER
   kernel --list        their names
-  bench [ARG]...       the benchmarks, against the kernel's own protocols
+  wire [FILTER]...     only the wire tests: our DCCP in raw IP against the kernel's in a guest
+  wire --list          their names
+  bench                all benchmarks
+  bench dccp [ROUNDS] [PART]...
+                       our DCCP beside raw UDP, TCP and nginx, on this machine
+  bench kernel [MIB] [ROUNDS]
+                       cli over the kernel's protocols, beside bare sockets, in a guest
   uml [--mem MIB] [--timeout SECONDS] -- COMMAND [ARG]...
                        run a command as root of such a Linux, on this machine's files
                        (default: 1024 MiB, 600 s; 125 is returned when it cannot run)
@@ -60,7 +68,15 @@ fn main() -> ExitCode {
         Some("test") if arguments.is_empty() => steps::run(),
         Some("demo" | "test") => return usage("this command takes no argument"),
         Some("kernel") => kernel::run(&arguments),
-        Some("bench") => kernel::bench(&arguments),
+        Some("wire") => wire::run(&arguments),
+        Some(wire::INSIDE) => wire::inside(&arguments),
+        Some("bench") => match arguments.split_first() {
+            Some((what, arguments)) if what == "kernel" => kernel::bench(arguments),
+            Some((what, arguments)) if what == "dccp" => bench::dccp(arguments),
+            None => bench::dccp(&[])
+                .and_then(|dccp| kernel::bench(&[]).map(|kernel| worse(dccp, kernel))),
+            Some(_) => return usage("bench knows `dccp` and `kernel`"),
+        },
         Some("uml") => match uml_command(&arguments) {
             Ok((guest, command)) => run_in_guest(&guest, command),
             Err(problem) => return usage(&problem),
@@ -71,6 +87,11 @@ fn main() -> ExitCode {
         eprintln!("xtask: {error}");
         ExitCode::from(125)
     })
+}
+
+/// Success if both are.
+fn worse(one: ExitCode, other: ExitCode) -> ExitCode {
+    if one == ExitCode::SUCCESS { other } else { one }
 }
 
 fn asks_for_help(argument: &OsString) -> bool {

@@ -35,11 +35,17 @@ pub(crate) const KERNEL_TESTS: &[Tool] = &[
     tool("tcpdump", "tcpdump"),
 ];
 
+/// What the wire tests need beside that: a namespace, and a judge of what was captured.
+pub(crate) const WIRE_TESTS: &[Tool] = &[tool("unshare", "util-linux"), tool("tshark", "tshark")];
+
 /// What libFuzzer is built with.
 pub(crate) const FUZZ: &[Tool] = &[tool("c++", "g++")];
 
-/// What the benchmark compares with.
-pub(crate) const BENCH: &[Tool] = &[tool("iperf3", "iperf3")];
+/// What the benchmark of the kernel's protocols compares with.
+pub(crate) const KERNEL_BENCH: &[Tool] = &[tool("iperf3", "iperf3")];
+
+/// What the benchmark of our DCCP compares with.
+pub(crate) const DCCP_BENCH: &[Tool] = &[tool("nginx", "nginx-light")];
 
 /// Packages that are missing and could not be installed.
 #[derive(Debug)]

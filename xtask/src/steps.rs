@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{Result, build, kernel, packages};
+use crate::{Result, build, kernel, packages, wire};
 
 /// What came of a step.
 enum Verdict {
@@ -51,12 +51,21 @@ const STEPS: &[Step] = &[
         name: "kernel tests",
         run: kernel_tests,
     },
+    Step {
+        name: "wire tests",
+        run: wire_tests,
+    },
 ];
 
 /// Runs all steps, also after a failure, so that one run shows all that is wrong.
 pub(crate) fn run() -> Result<ExitCode> {
     // Before the long steps: what cannot be installed is said at once.
-    packages::require(&[packages::BOOT, packages::KERNEL_TESTS, packages::FUZZ])?;
+    packages::require(&[
+        packages::BOOT,
+        packages::KERNEL_TESTS,
+        packages::WIRE_TESTS,
+        packages::FUZZ,
+    ])?;
     let mut summary = Vec::new();
     let mut failures = 0;
     for step in STEPS {
@@ -165,6 +174,8 @@ fn ordinary_tests() -> Result<Verdict> {
         .args(["test", "--workspace"])
         // A snapshot that differs is a failure, not a file to be reviewed.
         .env("INSTA_UPDATE", "no")
+        // It was installed, so that what it judges is judged.
+        .env("REQUIRE_TSHARK", "1")
         .env_remove("CLI_BIN")
         .stdout(Stdio::piped())
         .spawn()?;
@@ -277,6 +288,14 @@ fn kernel_tests() -> Result<Verdict> {
         Verdict::Passed(report.to_string())
     } else {
         Verdict::Failed(report.to_string())
+    })
+}
+
+fn wire_tests() -> Result<Verdict> {
+    Ok(match wire::run_cases(&[])? {
+        wire::Outcome::Passed => Verdict::Passed(String::new()),
+        wire::Outcome::Failed => Verdict::Failed("see above".into()),
+        wire::Outcome::Skipped(why) => Verdict::Skipped(why),
     })
 }
 

@@ -34,6 +34,17 @@ pub(crate) struct Guest {
     pub(crate) timeout: Duration,
     /// Variables set in addition to xtask's own.
     pub(crate) env: Vec<(OsString, OsString)>,
+    /// The tap interface that the guest's `vec0` is joined to; default none.
+    pub(crate) tap: Option<Tap>,
+}
+
+/// A tap interface of the network namespace that xtask runs in, and what the guest makes of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tap {
+    /// The interface's name. It exists already.
+    pub(crate) name: &'static str,
+    /// The guest's addresses on `vec0`, each with the length of its prefix.
+    pub(crate) addresses: &'static [&'static str],
 }
 
 impl Default for Guest {
@@ -42,6 +53,7 @@ impl Default for Guest {
             memory: 1024,
             timeout: Duration::from_secs(600),
             env: Vec::new(),
+            tap: None,
         }
     }
 }
@@ -154,7 +166,8 @@ impl Guest {
         directory.push(&job.directory);
         let mut uml_directory = OsString::from("uml_dir=");
         uml_directory.push(&job.directory);
-        Command::new("/bin/sh")
+        let mut launch = Command::new("/bin/sh");
+        launch
             .arg(job.path("launch"))
             .arg(&job.directory)
             .arg(kernel)
@@ -171,7 +184,17 @@ impl Guest {
             .arg(uml_directory)
             .args(["umid=uml", "panic=-1", "noreboot", "quiet"])
             .arg(directory)
-            .arg(format!("umlrun={}M", u64::from(self.memory) * 4 / 5))
+            .arg(format!("umlrun={}M", u64::from(self.memory) * 4 / 5));
+        if let Some(tap) = &self.tap {
+            // No GRO: a frame on the wire is a packet, so that a capture shows what was sent.
+            launch
+                .arg(format!(
+                    "vec0:transport=tap,ifname={},depth=128,gro=0",
+                    tap.name
+                ))
+                .arg(format!("umlnet={}", tap.addresses.join(",")));
+        }
+        launch
             .env("TMPDIR", memory_directory(self.memory))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -17,6 +17,7 @@ use super::job::Job;
 use super::stacked::{self, StackedDccp, StackedSctp};
 use crate::carrier::Carrier;
 use crate::exit::{self, Code, Failure};
+use crate::sight::Seen;
 use crate::{clock, terminal};
 
 /// How often a wait for the resolver looks whether the user gave up.
@@ -26,16 +27,16 @@ const RESOLVER_TURN: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) enum Dccp<A: Application<Exchange>> {
     Kernel(DccpSocket),
-    Udp(Box<StackedDccp<A, UdpSocket>>),
-    Raw(Box<StackedDccp<A, RawSocket>>),
+    Udp(Box<StackedDccp<A, Seen<UdpSocket>>>),
+    Raw(Box<StackedDccp<A, Seen<RawSocket>>>),
 }
 
 /// An SCTP association, in any carrier, with the requests that were begun.
 #[derive(Debug)]
 pub(super) enum Sctp<A: Application<Requests>> {
     Kernel(SctpSocket, Requests),
-    Udp(Box<StackedSctp<A, UdpSocket>>),
-    Raw(Box<StackedSctp<A, RawSocket>>),
+    Udp(Box<StackedSctp<A, Seen<UdpSocket>>>),
+    Raw(Box<StackedSctp<A, Seen<RawSocket>>>),
 }
 
 /// Where to, and within what time.

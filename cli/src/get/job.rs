@@ -23,6 +23,7 @@ use crate::args::{self, Driver};
 use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
 use crate::plan;
+use crate::sight::Watch;
 use crate::terminal;
 use crate::url::Target;
 
@@ -66,6 +67,8 @@ pub(super) struct Job {
     pub(super) open: bool,
     pub(super) verbose: bool,
     pub(super) silent: bool,
+    /// What watches the packets.
+    pub(super) watch: Watch,
     pub(super) shutdown: Shutdown,
 }
 
@@ -206,6 +209,7 @@ fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failu
         open: args.open,
         verbose: args.verbose,
         silent: args.silent,
+        watch: Watch::default(),
         shutdown: shutdown.clone(),
         target,
     })

@@ -27,6 +27,7 @@ use transport::{Application, Connection, DatagramSocket, Limits};
 
 use crate::args::{self, Driver};
 use crate::exit::{Code, Failure};
+use crate::sight::{Heard, Role, Watch};
 use crate::{clock, terminal};
 use connect::Dccp;
 use download::Download;
@@ -40,7 +41,13 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Fetches all targets: those of one SCTP server over one association, all others one after the
 /// other. The last failure, in the order of the targets, decides the exit code.
 pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
-    let (jobs, shutdown) = prepare(args).map_err(|failure| failure.report("get"))?;
+    let (jobs, shutdown, watch) = prepare(args).map_err(|failure| failure.report("get"))?;
+    let fetched = fetch_all(&jobs, &shutdown);
+    let shown = watch.finish().map_err(|failure| failure.report("get"));
+    fetched.and(shown)
+}
+
+fn fetch_all(jobs: &[Job], shutdown: &Shutdown) -> Result<(), Code> {
     let mut results: Vec<Option<Code>> = vec![None; jobs.len()];
     let mut begun = vec![false; jobs.len()];
     for first in 0..jobs.len() {
@@ -71,10 +78,16 @@ pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
         .map_or(Ok(()), Err)
 }
 
-fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown), Failure> {
+fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown, Watch), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
-    Ok((job::jobs(args, &shutdown)?, shutdown))
+    // What was typed is looked at before a file is made.
+    let mut jobs = job::jobs(args, &shutdown)?;
+    let watch = Watch::begin(&args.sight, Role::Client)?;
+    for job in &mut jobs {
+        job.watch = watch.clone();
+    }
+    Ok((jobs, shutdown, watch))
 }
 
 /// Fetches one target over DCCP, again if a failure may pass.
@@ -178,6 +191,8 @@ where
         linger: GRACE,
         ..job.limits()
     };
+    let hearing = job.watch.hearing(job.protocol, &job.target);
+    let socket = Heard::new(socket, hearing);
     drive(job, Connection::new(machine, socket, application, limits))
 }
 

@@ -11,7 +11,7 @@ use proto::client::{Exchange, Requests};
 use proto::machine::Machine;
 use socket::{BindError, ConnectError, PacketConfig, Protocol, RawSocket, UdpSocket};
 use transport::{
-    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, DccpStack,
+    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient,
     Discard, Host, Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
 };
 
@@ -19,6 +19,7 @@ use super::drive;
 use super::job::Job;
 use crate::carrier::{self, Carrier};
 use crate::clock;
+use crate::sight::{Seen, Watched};
 
 /// How long a server may take to confirm the end. That the whole answer is here is known then;
 /// what the wait is for is that the server knows it too.
@@ -32,7 +33,7 @@ pub(super) struct Stacked<K: Stack, M: Machine<Peer = ()>, A: Application<M>, S>
 }
 
 /// A DCCP connection on which one exchange will run.
-pub(super) type StackedDccp<A, S> = Stacked<DccpStack, Exchange, A, S>;
+pub(super) type StackedDccp<A, S> = Stacked<Watched, Exchange, A, S>;
 
 /// An SCTP association on which several exchanges run; the first was sent with the handshake.
 pub(super) type StackedSctp<A, S> = Stacked<SctpStack, Requests, A, S>;
@@ -121,9 +122,11 @@ pub(super) fn dccp_in_udp<A: Application<Exchange>>(
     udp_port: u16,
     local: &[SocketAddr],
     left: Duration,
-) -> Result<Box<StackedDccp<A, UdpSocket>>, ConnectError> {
+) -> Result<Box<StackedDccp<A, Seen<UdpSocket>>>, ConnectError> {
     let socket = udp_socket(remote, udp_port, only(local)?)?;
-    let stack = dccp_stack(job, Carrier::Udp(udp_port), socket.local_addr().ip())?;
+    let (carrier, address) = (Carrier::Udp(udp_port), socket.local_addr());
+    let stack = dccp_stack(job, carrier, address.ip())?;
+    let socket = Seen::new(socket, job.watch.eye(Protocol::Dccp, carrier, address));
     Stacked::connect(job, stack, socket, remote, left, None)
 }
 
@@ -133,10 +136,13 @@ pub(super) fn dccp_in_ip<A: Application<Exchange>>(
     remote: SocketAddr,
     local: &[SocketAddr],
     left: Duration,
-) -> Result<Box<StackedDccp<A, RawSocket>>, ConnectError> {
+) -> Result<Box<StackedDccp<A, Seen<RawSocket>>>, ConnectError> {
     let config = PacketConfig::default();
     let socket = RawSocket::connect(Protocol::Dccp, remote, only(local)?, &config)?;
-    let stack = dccp_stack(job, Carrier::Raw, socket.local_ip())?;
+    let address = SocketAddr::new(socket.local_ip(), 0);
+    let stack = dccp_stack(job, Carrier::Raw, address.ip())?;
+    let eye = job.watch.eye(Protocol::Dccp, Carrier::Raw, address);
+    let socket = Seen::new(socket, eye);
     Stacked::connect(job, stack, socket, remote, left, None)
 }
 
@@ -149,7 +155,7 @@ pub(super) fn sctp_in_udp<A: Application<Requests>>(
     local: &[SocketAddr],
     left: Duration,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, UdpSocket>>, ConnectError> {
+) -> Result<Box<StackedSctp<A, Seen<UdpSocket>>>, ConnectError> {
     let config = PacketConfig::default();
     let several = several(job, remote, local);
     let socket = if several {
@@ -157,6 +163,9 @@ pub(super) fn sctp_in_udp<A: Application<Requests>>(
     } else {
         udp_socket(remote, udp_port, only(local)?)?
     };
+    let carrier = Carrier::Udp(udp_port);
+    let eye = job.watch.eye(Protocol::Sctp, carrier, socket.local_addr());
+    let socket = Seen::new(socket, eye);
     let stack = sctp_stack(job, remote, Some(udp_port), local)?;
     Stacked::connect(job, stack, socket, remote, left, Some(requests))
 }
@@ -168,13 +177,16 @@ pub(super) fn sctp_in_ip<A: Application<Requests>>(
     local: &[SocketAddr],
     left: Duration,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, RawSocket>>, ConnectError> {
+) -> Result<Box<StackedSctp<A, Seen<RawSocket>>>, ConnectError> {
     let config = PacketConfig::default();
     let socket = if several(job, remote, local) {
         RawSocket::unconnected(Protocol::Sctp, wildcard(remote), &config)?
     } else {
         RawSocket::connect(Protocol::Sctp, remote, only(local)?, &config)?
     };
+    let address = SocketAddr::new(socket.local_ip(), 0);
+    let eye = job.watch.eye(Protocol::Sctp, Carrier::Raw, address);
+    let socket = Seen::new(socket, eye);
     let stack = sctp_stack(job, remote, None, local)?;
     Stacked::connect(job, stack, socket, remote, left, Some(requests))
 }
@@ -216,14 +228,15 @@ fn only(local: &[SocketAddr]) -> Result<Option<IpAddr>, BindError> {
     }
 }
 
-fn dccp_stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<DccpStack, ConnectError> {
+fn dccp_stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<Watched, ConnectError> {
     let client = DccpClient {
         service: ServiceCode(job.service_code),
         udp_port: carrier.udp_port(),
         local: Some(local),
     };
     let config = carrier::dccp_config(carrier, job.ccid);
-    carrier::dccp_stack(config, client).map_err(ConnectError::Io)
+    let stack = carrier::dccp_stack(config, client).map_err(ConnectError::Io)?;
+    Ok(Watched::new(stack, &job.watch))
 }
 
 fn sctp_stack(

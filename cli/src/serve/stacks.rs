@@ -11,6 +11,7 @@ use transport::{
 
 use super::{Housed, Options, ServeError};
 use crate::carrier::{self, Carrier};
+use crate::sight::{Seen, Watch, Watched};
 
 /// The first of the ports that nobody is given for good (RFC 6335 §6).
 const FIRST_FREE_PORT: u16 = 49_152;
@@ -27,6 +28,7 @@ pub(super) fn dccp<V>(
     carrier: Carrier,
     address: SocketAddr,
     service: V,
+    watch: &Watch,
 ) -> Result<Housed, ServeError>
 where
     V: Service<Machine: Send, Application: Send> + Send + 'static,
@@ -49,8 +51,8 @@ where
         local: None,
     };
     let stack = carrier::dccp_stack(config, client).map_err(ServeError::System)?;
-    let host = Host::server(stack, service, options.limits());
-    house(host, Protocol::Dccp, carrier, address)
+    let host = Host::server(Watched::new(stack, watch), service, options.limits());
+    house(host, Protocol::Dccp, carrier, address, watch)
 }
 
 /// An SCTP stack that listens at `addresses`, of one family and with one port, and what `carrier`
@@ -60,6 +62,7 @@ pub(super) fn sctp<V>(
     carrier: Carrier,
     addresses: &[SocketAddr],
     service: V,
+    watch: &Watch,
 ) -> Result<Housed, ServeError>
 where
     V: Service<Machine: Send, Application: Send> + Send + 'static,
@@ -90,7 +93,7 @@ where
     };
     let stack = carrier::sctp_stack(config, client, options.verbose).map_err(ServeError::System)?;
     let host = Host::server(stack, service, options.limits());
-    house(host, Protocol::Sctp, carrier, address)
+    house(host, Protocol::Sctp, carrier, address, watch)
 }
 
 /// Gives `host` a packet socket at `address`, which has the port of `protocol`.
@@ -99,6 +102,7 @@ fn house<K, V>(
     protocol: Protocol,
     carrier: Carrier,
     address: SocketAddr,
+    watch: &Watch,
 ) -> Result<Housed, ServeError>
 where
     K: Stack<Id: Send> + Send + 'static,
@@ -108,13 +112,17 @@ where
     match carrier {
         Carrier::Raw => {
             let socket = RawSocket::bind(protocol, address, &config)?;
+            let eye = watch.eye(protocol, carrier, SocketAddr::new(address.ip(), 0));
+            let socket = Seen::new(socket, eye);
             Ok(housed(host, socket, carrier))
         }
         Carrier::Kernel | Carrier::Udp(_) => {
             let port = carrier.udp_port().unwrap_or(0);
             let socket = UdpSocket::bind(SocketAddr::new(address.ip(), port), &config)
                 .map_err(ServeError::Udp)?;
-            let carrier = Carrier::Udp(socket.local_addr().port());
+            let local = socket.local_addr();
+            let carrier = Carrier::Udp(local.port());
+            let socket = Seen::new(socket, watch.eye(protocol, carrier, local));
             Ok(housed(host, socket, carrier))
         }
     }

@@ -174,26 +174,34 @@ impl Connection {
             }
         });
         let ignore = |_, _| {};
-        let settled = if self.features.there().send_ack_vector || !self.is_established() {
-            let vectors = options.filter_map(|option| {
-                if let DccpOption::AckVector(vector) = option {
-                    Some(vector)
-                } else {
-                    None
-                }
-            });
+        let vectors = options.filter_map(|option| {
+            if let DccpOption::AckVector(vector) = option {
+                Some(vector)
+            } else {
+                None
+            }
+        });
+        let elapsed = p.said.elapsed;
+        let mut settled = if self.features.there().send_ack_vector || !self.is_established() {
+            let vectors = vectors.clone();
             self.sent
-                .on_acknowledged(now, ack, vectors, dropped, p.said.elapsed, ignore)
+                .on_acknowledged(now, ack, vectors, dropped, elapsed, ignore)
         } else {
             self.sent
-                .on_acknowledged_all(now, ack, dropped, p.said.elapsed, ignore)
+                .on_acknowledged_all(now, ack, dropped, elapsed, ignore)
         };
+        if let Some(nonces) = &mut self.nonces
+            && !nonces.check(ack, vectors)
+        {
+            // Marks are hidden, by the peer or on the way: taken as one (RFC 4340 §12.2).
+            settled.marked += 1;
+            settled.latest_loss = Some(ack);
+        }
         if let Some(sample) = settled.rtt {
             self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
         }
         self.counts.datagrams_lost += settled.lost;
-        self.mtu.on_settled(&settled);
-        self.check_black_hole(cx, now);
+        self.on_settled_sizes(cx, now, &settled);
         let hole = p.gsr_before.distance_to(p.seq) - 1;
         self.sender.on_acknowledged(
             now,

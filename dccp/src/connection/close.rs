@@ -7,7 +7,7 @@ use super::output::Output;
 use super::state::{Phase, Repetition};
 use super::{CloseReason, Connection, Role, Settlement, Timer, Wish};
 use crate::Seq;
-use crate::endpoint::Context;
+use crate::endpoint::{Context, Ecn};
 use crate::packet::{Kind, Reset, ResetCode};
 
 /// Close and CloseReq are repeated after two round trips, not sooner than this.
@@ -132,8 +132,7 @@ impl Connection {
         let header = self.header(Kind::Reset { ack, reset }, seq);
         cx.options.reset(header.kind.max_options_len());
         self.write_options(cx, now, &header.kind, seq);
-        self.numbers.on_sent();
-        self.sent.on_sent(now, seq, None);
+        self.note_sent(now, seq, None, Ecn::NotEct);
         cx.reply(self.ends.path, &header);
     }
 

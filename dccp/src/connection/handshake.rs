@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{
     AckDebt, Announced, Connection, Counts, Drops, Early, Ends, Exported, Features, Gaps, Mtu,
-    NonData, Numbers, Output, Phase, Received, Refusal, Repetition, Role, Sent, Settlement, Shown,
-    Timer, Timers, Wish,
+    NonData, Nonces, Numbers, Output, Phase, Received, Refusal, Repetition, Role, Sent, Settlement,
+    Shown, Timer, Timers, Wish,
 };
 use crate::Seq;
 use crate::ccid::{self, Settings};
@@ -83,8 +83,7 @@ impl Connection {
         if let Phase::Respond { answered, .. } = &mut new.phase {
             *answered = Some(*isr);
         }
-        new.numbers.on_sent();
-        new.sent.on_sent(now, *iss, None);
+        new.note_sent(now, *iss, None, Ecn::NotEct);
         new.received.on_received(*isr, PacketState::Received, false);
         new.gaps.on_arrived(*isr, *isr, false, None);
         new
@@ -157,8 +156,12 @@ impl Connection {
             debt: AckDebt::default(),
             drops: Drops::default(),
             ndp: NonData::default(),
+            nonces: cx
+                .config
+                .ecn
+                .then(|| Box::new(Nonces::new(max_window.saturating_mul(REMEMBERED)))),
             gaps: Gaps::default(),
-            mtu: Mtu::new(&cx.config),
+            mtu: Mtu::new(&cx.config, ends.path.remote.ip()),
             cookies: Vec::new(),
             rtt: None,
             heard_at: None,
@@ -204,7 +207,7 @@ impl Connection {
                 self.deliver_message(cx, data);
             }
         }
-        self.begin_probing(cx, now);
+        self.consider_probing(cx, now);
     }
 
     fn announce(&mut self, cx: &mut Context) {

@@ -16,6 +16,7 @@ mod features;
 mod gaps;
 mod handshake;
 mod mtu;
+mod nonces;
 mod numbers;
 mod options;
 mod output;
@@ -32,6 +33,7 @@ pub use state::State;
 
 use gaps::Gaps;
 use mtu::Mtu;
+use nonces::Nonces;
 use numbers::Numbers;
 use output::Output;
 use receive::Drops;
@@ -197,6 +199,8 @@ pub(crate) struct Connection {
     debt: AckDebt,
     drops: Drops,
     ndp: NonData,
+    /// Where ECN is used.
+    nonces: Option<Box<Nonces>>,
     gaps: Gaps,
     mtu: Mtu,
     /// Init Cookies of the peer, to be sent in PARTOPEN (RFC 4340 §8.1.4).
@@ -311,6 +315,24 @@ impl Connection {
     /// Sequence Window here: the window for acknowledgement numbers (W').
     fn ack_window(&self) -> u64 {
         self.features.here().sequence_window
+    }
+
+    /// Bytes that it takes, but for runs of packets received, which are few.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + size_of_val(&*self.sender)
+            + size_of_val(&*self.receiver)
+            + self.features.memory()
+            + self.sent.memory()
+            + self.outputs.capacity() * size_of::<Output>()
+            + self.trains.capacity() * size_of::<Train>()
+    }
+
+    /// The Sequence Windows in force, of the peer's numbers and of ours.
+    #[cfg(test)]
+    pub(crate) fn windows(&self) -> (u64, u64) {
+        (self.seq_window(), self.ack_window())
     }
 
     /// The first number sent.

@@ -134,15 +134,11 @@ impl Connection {
         if room < 64 {
             return;
         }
-        self.write_plain(
-            cx,
-            now,
-            Kind::Ack {
-                ack: self.numbers.gsr,
-            },
-            room,
-            train.bytes_mut(),
-        );
+        let kind = Kind::Ack {
+            ack: self.numbers.gsr,
+        };
+        let ecn = train.ecn();
+        self.write_plain(cx, now, kind, room, ecn, train.bytes_mut());
         train.close_with(start);
     }
 
@@ -151,7 +147,7 @@ impl Connection {
             ack: self.numbers.gsr,
         };
         let room = self.option_room(cx, &kind);
-        self.write_plain(cx, now, kind, room, out);
+        self.write_plain(cx, now, kind, room, Ecn::NotEct, out);
     }
 
     fn write_output(&mut self, cx: &mut Context, now: Instant, output: Output, out: &mut Vec<u8>) {
@@ -171,7 +167,7 @@ impl Connection {
             Output::Probe(size) => return self.write_probe(cx, now, size, out),
         };
         let room = self.option_room(cx, &kind);
-        self.write_plain(cx, now, kind, room, out);
+        self.write_plain(cx, now, kind, room, Ecn::NotEct, out);
     }
 
     /// A Sync whose data area fills `size` bytes with zeroes, which the peer ignores.
@@ -186,8 +182,7 @@ impl Connection {
         header.encode(&[], out);
         out.resize(start + size.max(out.len() - start), 0);
         cx.checksum_out(&self.ends.path).seal(&mut out[start..]);
-        self.numbers.on_sent();
-        self.sent.on_sent(now, seq, None);
+        self.note_sent(now, seq, None, Ecn::NotEct);
         self.ndp.on_sent(false);
         let wait = self.rtt() * 3;
         let until = self.mtu.on_probe_sent(now, seq, size, wait);
@@ -216,6 +211,7 @@ impl Connection {
         now: Instant,
         kind: Kind,
         room: usize,
+        ecn: Ecn,
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
@@ -224,11 +220,19 @@ impl Connection {
         self.write_options(cx, now, &kind, seq);
         self.header(kind, seq).encode(cx.options.bytes(), out);
         cx.checksum_out(&self.ends.path).seal(&mut out[start..]);
-        self.numbers.on_sent();
-        self.sent.on_sent(now, seq, None);
+        self.note_sent(now, seq, None, ecn);
         self.ndp
             .on_sent(matches!(kind, Kind::Request { .. } | Kind::Response { .. }));
         self.on_acknowledging_sent(now, &kind);
+    }
+
+    /// Packet `seq` is written, with so many bytes of data, to be sent with `ecn`.
+    pub(super) fn note_sent(&mut self, now: Instant, seq: Seq, data: Option<usize>, ecn: Ecn) {
+        self.numbers.on_sent();
+        self.sent.on_sent(now, seq, data);
+        if let Some(nonces) = &mut self.nonces {
+            nonces.on_sent(seq, ecn == Ecn::Ect1);
+        }
     }
 
     pub(super) const fn header(&self, kind: Kind, seq: Seq) -> Header {
@@ -274,10 +278,9 @@ impl Connection {
     pub(super) fn write_options(&mut self, cx: &mut Context, now: Instant, kind: &Kind, seq: Seq) {
         let options = &mut cx.options;
         let has_ack = kind.ack().is_some();
-        if matches!(self.phase, Phase::PartOpen(_)) {
-            for cookie in &self.cookies {
-                options.push(DccpOption::InitCookie(cookie));
-            }
+        // Until OPEN, in which there are none any more: also on a Close out of PARTOPEN.
+        for cookie in &self.cookies {
+            options.push(DccpOption::InitCookie(cookie));
         }
         if let Some(count) = self.ndp.due(self.features.here().send_ndp_count) {
             options.push(DccpOption::NdpCount(count));
@@ -306,6 +309,9 @@ impl Connection {
         self.debt.write(now, options);
         if !self.is_half_open() && !matches!(self.phase, Phase::Request(_)) {
             self.drops.write(self.numbers.gsr, options);
+            if self.is_slow(&cx.config) {
+                options.push(DccpOption::SlowReceiver);
+            }
             self.receiver.write_feedback(now, self.numbers.gsr, options);
             if self.features.here().send_ack_vector {
                 self.received.write(options);

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::steps::Incoming;
 use super::{Connection, Phase};
-use crate::Seq;
 use crate::endpoint::{Context, Event};
 use crate::packet::{DccpOption, OptionWriter, PacketType, data_checksum};
+use crate::{Config, Seq};
 
 /// Why data that came was not delivered (RFC 4340 §11.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,13 @@ impl Connection {
             p.datagram.slice_ref(p.packet.data)
         };
         self.deliver_message(cx, data);
+    }
+
+    /// Whether the application takes messages so slowly that the sender should not speed up
+    /// (Slow Receiver, RFC 4340 §11.6): half the room for them is used.
+    pub(super) const fn is_slow(&self, config: &Config) -> bool {
+        self.queued_bytes > config.receive_bytes / 2
+            || self.queued_messages > config.receive_messages / 2
     }
 
     pub(super) fn deliver_message(&mut self, cx: &mut Context, data: Bytes) {

@@ -175,7 +175,8 @@ impl Connection {
         let data_start = train.bytes.len();
         let room = limit.saturating_sub(data_start - start);
         let filled = fill(room, &mut train.bytes);
-        let size = train.bytes.len().saturating_sub(data_start);
+        assert!(train.bytes.len() >= data_start, "fill only appends");
+        let size = train.bytes.len() - data_start;
         let Some(value) = filled.filter(|_| size <= room) else {
             let too_big = size > room;
             train.bytes.truncate(start);
@@ -193,7 +194,7 @@ impl Connection {
             train.bytes[at..at + 4].copy_from_slice(&checksum.to_be_bytes());
         }
         let first_in_flight = self.sent.in_flight() == 0;
-        self.sent.on_sent(now, seq, Some(size));
+        self.note_sent(now, seq, Some(size), train.ecn);
         let in_flight = self.sent.in_flight();
         let ccval = self.sender.on_sent(
             now,
@@ -208,7 +209,6 @@ impl Connection {
         }
         cx.checksum_out(&self.ends.path)
             .seal(&mut train.bytes[start..]);
-        self.numbers.on_sent();
         self.finish_packet(cx, train, start);
         self.on_data_written(cx, now, &kind, seq, first_in_flight);
         Ok(Some(value))
@@ -384,9 +384,13 @@ impl Connection {
         if open && let Some(train) = self.trains.pop_back() {
             return train;
         }
-        let ecn = match self.features.there().ecn_incapable || !cx.config.ecn {
-            true => Ecn::NotEct,
-            false => cx.next_ecn(),
+        let trusted = self
+            .nonces
+            .as_ref()
+            .is_some_and(|nonces| nonces.is_trusted());
+        let ecn = match trusted && !self.features.there().ecn_incapable {
+            true => cx.next_ecn(),
+            false => Ecn::NotEct,
         };
         Train::new(cx.take_buffer(), ecn)
     }

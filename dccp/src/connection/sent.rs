@@ -181,6 +181,17 @@ impl Sent {
         settled
     }
 
+    /// Gives memory back that a long history took.
+    pub(crate) fn shrink(&mut self) {
+        self.ring.shrink_to_fit();
+    }
+
+    /// Bytes that are allocated.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.ring.capacity() * size_of::<Entry>()
+    }
+
     /// Data packets in the network.
     pub(crate) const fn in_flight(&self) -> u64 {
         self.in_flight

@@ -144,13 +144,26 @@ impl Connection {
     /// Nothing may have been heard for as long as a peer is given since data went out.
     fn on_progress_timer(&mut self, cx: &mut Context, now: Instant) {
         let Some(since) = self.unanswered_since else {
-            return;
+            return self.give_memory_back(cx, now);
         };
         let until = since + cx.config.give_up;
         if now >= until {
             return self.give_up(cx, now, CloseReason::TimedOut);
         }
         self.timers.set(Timer::Progress, until);
+    }
+
+    /// An idle connection needs little of what the last data took.
+    fn give_memory_back(&mut self, cx: &Context, now: Instant) {
+        let Some(quiet_at) = self.data_sent_at.map(|at| at + cx.config.give_up) else {
+            return;
+        };
+        if now < quiet_at {
+            return self.timers.set(Timer::Progress, quiet_at);
+        }
+        self.sent.shrink();
+        self.trains.shrink_to_fit();
+        self.outputs.shrink_to_fit();
     }
 
     /// To be called after everything that touched the connection: says
@@ -179,7 +192,12 @@ impl Connection {
         };
         let wait = self.rtt().max(LEAST_FEATURE_WAIT);
         let earliest = self.debt.sent_at().map_or(now, |at| at + wait);
-        let at = due.filter(|_| may_ack).map(|due| due.max(earliest));
+        let mut at = due.filter(|_| may_ack).map(|due| due.max(earliest));
+        if self.features.wants_packet() {
+            // Acknowledgements that go out meanwhile do not put it off for ever.
+            let set = self.timers.get(Timer::Feature);
+            at = at.map(|at| set.map_or(at, |set| set.min(at)));
+        }
         self.timers.put(Timer::Feature, at);
     }
 }

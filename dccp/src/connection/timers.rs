@@ -71,6 +71,10 @@ impl Timers {
         self.due[timer as usize] = at;
     }
 
+    pub(crate) const fn get(&self, timer: Timer) -> Option<Instant> {
+        self.due[timer as usize]
+    }
+
     pub(crate) const fn is_set(&self, timer: Timer) -> bool {
         self.due[timer as usize].is_some()
     }

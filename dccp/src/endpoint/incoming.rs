@@ -28,6 +28,12 @@ impl Endpoint {
                 self.counts.malformed += 1;
                 continue;
             };
+            // A Listen is for clients that wait behind a middlebox, which ours do not; it is dropped
+            // silently in every state (RFC 5596 §2.2).
+            if packet.header.kind.packet_type() == PacketType::Listen {
+                self.counts.stray += 1;
+                continue;
+            }
             // Step 2, once for all packets of a connection that come together.
             let ports = (packet.header.destination_port, packet.header.source_port);
             let slot = match last {
@@ -78,11 +84,6 @@ impl Endpoint {
             return Some(slot);
         }
         self.counts.stray += 1;
-        // A Listen is for clients that wait behind a middlebox, which this end does not do; it is
-        // dropped silently (RFC 5596 §2.2).
-        if packet.header.kind.packet_type() == PacketType::Listen {
-            return None;
-        }
         if target.is_none() && self.cx.config.listen == Some(packet.header.destination_port) {
             return self.step_3_listen(now, path, packet);
         }

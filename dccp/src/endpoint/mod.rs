@@ -249,6 +249,10 @@ impl Endpoint {
     /// # Errors
     ///
     /// Every error means that nothing was sent.
+    ///
+    /// # Panics
+    ///
+    /// When `fill` does not append to its buffer but takes bytes away, which are other packets'.
     pub fn send_with<T>(
         &mut self,
         now: Instant,
@@ -356,6 +360,9 @@ impl Endpoint {
         #[cfg(test)]
         if let Some(iss) = self.cx.initial {
             return iss;
+        }
+        if let Some(first) = self.cx.config.initial_sequence {
+            return first;
         }
         self.initial.next(now, &flow(ends))
     }

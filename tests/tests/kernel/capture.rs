@@ -1,7 +1,7 @@
 //! Packets as tcpdump saw them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,53 +10,44 @@ use crate::process::{Failure, Running, pause};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A capture of one protocol's IPv4 packets on the loopback interface.
+/// A capture under way.
 pub(crate) struct Capture {
     tcpdump: Running,
     file: PathBuf,
-    proto: Proto,
 }
 
 impl Capture {
-    /// Starts one, with its file in `folder`.
-    pub(crate) fn start(folder: &Folder, proto: Proto) -> Result<Self, Failure> {
-        let file = folder.file("packets.pcap");
-        let number = match proto {
-            Proto::Sctp => "132",
+    /// Starts one of one protocol's IPv4 packets on the loopback interface.
+    pub(crate) fn on_loopback(folder: &Folder, proto: Proto) -> Result<Self, Failure> {
+        let filter = match proto {
+            Proto::Sctp => "ip proto 132",
             // tcpdump has no filter of the name dccp.
-            Proto::Dccp => "33",
+            Proto::Dccp => "ip proto 33",
         };
-        let mut command = Command::new("tcpdump");
-        command
-            .args([
-                "-i",
-                "lo",
-                "-n",
-                "-U",
-                "--immediate-mode",
-                "-Z",
-                "root",
-                "-w",
-            ])
-            .arg(&file)
-            .args(["ip", "proto", number]);
-        let mut tcpdump = Running::start(&mut command)?;
-        tcpdump.wait_for("listening on", LIMIT)?;
-        Ok(Self {
-            tcpdump,
-            file,
-            proto,
-        })
+        Self::start(folder, "lo", filter)
     }
 
-    /// Ends it and returns its packets.
-    pub(crate) fn finish(self) -> Result<Packets, Failure> {
+    /// Starts one of an interface's packets that pass the filter, with its file in `folder`.
+    pub(crate) fn start(folder: &Folder, interface: &str, filter: &str) -> Result<Self, Failure> {
+        let file = folder.file("packets.pcap");
+        let mut command = Command::new("tcpdump");
+        command
+            .args(["-i", interface, "-n", "-U", "--immediate-mode"])
+            .args(["-Z", "root", "-w"])
+            .arg(&file)
+            .arg(filter);
+        let mut tcpdump = Running::start(&mut command)?;
+        tcpdump.wait_for("listening on", LIMIT)?;
+        Ok(Self { tcpdump, file })
+    }
+
+    /// Ends it and returns its file.
+    pub(crate) fn finish(self) -> Result<PathBuf, Failure> {
         // What tcpdump has not read when it is interrupted would be missing.
         pause(Duration::from_secs(1));
         self.tcpdump.signal("INT")?;
         self.tcpdump.wait(LIMIT)?.expect(0)?;
-        let bytes = fs::read(&self.file)?;
-        parse(&bytes, self.proto).ok_or_else(|| "tcpdump's file is not what it should be".into())
+        Ok(self.file)
     }
 }
 
@@ -80,6 +71,12 @@ enum Role {
 }
 
 impl Packets {
+    /// Those of one protocol in a capture on the loopback interface.
+    pub(crate) fn read(file: &Path, proto: Proto) -> Result<Self, Failure> {
+        parse(&fs::read(file)?, proto)
+            .ok_or_else(|| "tcpdump's file is not what it should be".into())
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.packets.len()
     }

@@ -142,6 +142,18 @@ impl Lab {
         options: &[&str],
     ) -> Result<Server, Failure> {
         let address = SocketAddr::new(host, self.next_port());
+        let mut command = self.serve_command(proto, driver, address, options);
+        Server::start(&mut command, address)
+    }
+
+    /// The command that starts our server, with `options` beside the necessary ones.
+    pub(crate) fn serve_command(
+        &self,
+        proto: Proto,
+        driver: Driver,
+        address: SocketAddr,
+        options: &[&str],
+    ) -> Command {
         // As many descriptors as a server of many connections is given.
         let mut command = Command::new("sh");
         command
@@ -157,14 +169,12 @@ impl Lab {
             ])
             .args([
                 "--bind",
-                &host.to_string(),
+                &address.ip().to_string(),
                 "--port",
                 &address.port().to_string(),
             ])
             .args(options);
-        let mut process = Running::start(&mut command)?;
-        process.wait_for("listening on", START_LIMIT)?;
-        Ok(Server { process, address })
+        command
     }
 
     /// Our client; the caller adds targets and options.
@@ -191,14 +201,18 @@ impl Lab {
     /// Starts the course project's server in the folder that is served.
     pub(crate) fn seed_server(&self, proto: Proto, options: &[&str]) -> Result<Server, Failure> {
         let address = SocketAddr::new(LOCALHOST, self.next_port());
+        let mut command = self.seed_server_command(proto, address);
+        Server::start(command.args(options), address)
+    }
+
+    /// The command that starts the course project's server in the folder that is served.
+    pub(crate) fn seed_server_command(&self, proto: Proto, address: SocketAddr) -> Command {
         let mut command = self.python(&format!("seed_{proto}_server.py"));
         command
             .arg(address.ip().to_string())
             .arg(address.port().to_string())
-            .args(options);
-        let mut process = Running::start(command.current_dir(self.site()))?;
-        process.wait_for("listening on", START_LIMIT)?;
-        Ok(Server { process, address })
+            .current_dir(self.site());
+        command
     }
 
     /// The course project's client for one server; it writes `out.html` where it runs.
@@ -224,6 +238,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts one and waits until it listens.
+    pub(crate) fn start(command: &mut Command, address: SocketAddr) -> Result<Self, Failure> {
+        let mut process = Running::start(command)?;
+        process.wait_for("listening on", START_LIMIT)?;
+        Ok(Self { process, address })
+    }
+
     /// The URL of a file on it.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.address)

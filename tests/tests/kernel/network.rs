@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs;
 use std::process::Command;
 
+use crate::lab::Lab;
 use crate::process::Failure;
+use crate::suite::Place;
 
 /// The loopback interface's packet size when nothing is changed.
 const LOOPBACK_MTU: u32 = 65536;
@@ -33,14 +35,18 @@ impl Conditions {
         mtu: 1500,
         netem: None,
     };
+}
 
-    /// Makes the network so until the value returned is dropped.
-    pub(crate) fn apply(&self) -> Result<Applied, Failure> {
+impl Place for Lab {
+    type Conditions = Conditions;
+    type Applied = Applied;
+
+    fn apply(&self, conditions: &Conditions) -> Result<Applied, Failure> {
         let applied = Applied {
-            faults: self.netem.is_some(),
+            faults: conditions.netem.is_some(),
         };
-        set_mtu(self.mtu)?;
-        if let Some(netem) = self.netem {
+        set_mtu(conditions.mtu)?;
+        if let Some(netem) = conditions.netem {
             // netem holds 1000 packets unless told: it shall lose what it is told to, not more.
             tc("add", &format!("netem limit 100000 {netem}"))?;
         }

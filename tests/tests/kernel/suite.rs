@@ -1,27 +1,38 @@
 //! Cases, groups of cases, and what prints their results.
 
+use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::lab::Lab;
-use crate::network::Conditions;
 use crate::process::{Failure, now};
 
 /// A note for the reader, or what went wrong.
 pub(crate) type Outcome = Result<String, Failure>;
 
-/// One thing that is tested.
-pub(crate) struct Case {
-    pub(crate) name: String,
-    check: Box<dyn Fn(&Lab) -> Outcome + Send + Sync>,
+/// Where cases work.
+pub(crate) trait Place: Sync {
+    /// What its network can be made like.
+    type Conditions: fmt::Display + Sync;
+    /// Puts the network back when dropped.
+    type Applied;
+
+    /// Makes the network so until the value returned is dropped.
+    fn apply(&self, conditions: &Self::Conditions) -> Result<Self::Applied, Failure>;
 }
 
-impl Case {
+/// One thing that is tested.
+pub(crate) struct Case<P = Lab> {
+    pub(crate) name: String,
+    check: Box<dyn Fn(&P) -> Outcome + Send + Sync>,
+}
+
+impl<P> Case<P> {
     pub(crate) fn new(
         name: impl Into<String>,
-        check: impl Fn(&Lab) -> Outcome + Send + Sync + 'static,
+        check: impl Fn(&P) -> Outcome + Send + Sync + 'static,
     ) -> Self {
         Self {
             name: name.into(),
@@ -31,12 +42,12 @@ impl Case {
 }
 
 /// Cases that share a network.
-pub(crate) struct Group {
+pub(crate) struct Group<P: Place = Lab> {
     pub(crate) name: &'static str,
-    pub(crate) network: Conditions,
+    pub(crate) network: P::Conditions,
     /// How many cases run at once.
     pub(crate) parallel: usize,
-    pub(crate) cases: Vec<Case>,
+    pub(crate) cases: Vec<Case<P>>,
 }
 
 /// How many cases ran, and how many of these passed.
@@ -53,9 +64,9 @@ impl AddAssign for Tally {
     }
 }
 
-impl Group {
+impl<P: Place> Group<P> {
     /// Runs the cases, in their order but several at once, and prints a line for each.
-    pub(crate) fn run(&self, lab: &Lab) -> Tally {
+    pub(crate) fn run(&self, place: &P) -> Tally {
         let begin = now();
         println!(
             "{}: {} cases, {}",
@@ -64,7 +75,7 @@ impl Group {
             self.network
         );
         let run = self.cases.len();
-        let network = match self.network.apply() {
+        let network = match place.apply(&self.network) {
             Ok(network) => network,
             Err(error) => {
                 println!("FAILED {}: {error}", self.name);
@@ -78,7 +89,7 @@ impl Group {
             for _ in 0..self.parallel.min(run) {
                 scope.spawn(|| {
                     while let Some(case) = self.cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let ok = self.run_case(case, lab, &terminal);
+                        let ok = self.run_case(case, place, &terminal);
                         passed.fetch_add(usize::from(ok), Ordering::Relaxed);
                     }
                 });
@@ -94,9 +105,9 @@ impl Group {
         Tally { passed, run }
     }
 
-    fn run_case(&self, case: &Case, lab: &Lab, terminal: &Mutex<()>) -> bool {
+    fn run_case(&self, case: &Case<P>, place: &P, terminal: &Mutex<()>) -> bool {
         let begin = now();
-        let outcome = (case.check)(lab);
+        let outcome = (case.check)(place);
         let seconds = begin.elapsed().as_secs_f64();
         let _turn = terminal.lock();
         match &outcome {

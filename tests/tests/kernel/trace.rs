@@ -54,7 +54,7 @@ fn hold(proto: Proto) -> &'static str {
 fn seed(lab: &Lab, proto: Proto) -> Outcome {
     let server = lab.seed_server(proto, &[])?;
     let folder = lab.folder()?;
-    let capture = Capture::start(&folder, proto)?;
+    let capture = Capture::on_loopback(&folder, proto)?;
     let mut client = lab.seed_client(proto, &server);
     client
         .args(["--path", &format!("/{PAGE}"), "--hold", hold(proto)])
@@ -63,21 +63,21 @@ fn seed(lab: &Lab, proto: Proto) -> Outcome {
         .and_then(|client| client.expect(0))
         .and_then(|_| expect_equal(&lab.file(PAGE), &folder.file("out.html")))
         .map_err(|failure| server.explain(failure))?;
-    let packets = capture.finish()?;
+    let packets = Packets::read(&capture.finish()?, proto)?;
     Ok(describe(&packets))
 }
 
 fn cli(lab: &Lab, proto: Proto, driver: Driver) -> Outcome {
     let server = lab.serve(proto, driver, LOCALHOST, &[])?;
     let folder = lab.folder()?;
-    let capture = Capture::start(&folder, proto)?;
+    let capture = Capture::on_loopback(&folder, proto)?;
     let mut get = lab.get(proto, driver);
     get.arg(server.url(PAGE)).current_dir(folder.path());
     process::run(&mut get, LIMIT)
         .and_then(|get| get.expect(0))
         .and_then(|_| expect_equal(&lab.file(PAGE), &folder.file(PAGE)))
         .map_err(|failure| server.explain(failure))?;
-    let packets = capture.finish()?;
+    let packets = Packets::read(&capture.finish()?, proto)?;
     match packets.pause_before_end() {
         Some(pause) if pause < LONGEST_PAUSE => Ok(describe(&packets)),
         Some(_) => {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Process 1 of the guest: sets up what a Linux needs, runs JOB/command, powers off.
-# The kernel passes umljob=DIR and umlrun=SIZE from its command line in our environment.
+# The kernel passes umljob=DIR, umlrun=SIZE and, with a tap, umlnet=ADDRESS/PREFIX,... from its
+# command line in our environment.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 power_off() {
@@ -42,6 +43,14 @@ for module in sctp sctp_diag dccp_ipv4 dccp_ipv6 dccp_diag sch_netem; do
     /run/uml/modprobe "$module" || fail "cannot load module $module"
 done
 ip link set lo up || fail "no loopback interface"
+if [ -n "${umlnet:-}" ]; then
+    for address in $(echo "$umlnet" | tr , ' '); do
+        # An IPv6 address is good at once if nobody is asked whether it is taken.
+        case $address in *:*) nodad=nodad ;; *) nodad= ;; esac
+        ip address add "$address" dev vec0 $nodad || fail "no address $address on vec0"
+    done
+    ip link set vec0 up || fail "vec0 stays down"
+fi
 
 # Serial line 0 is the command's stdout, line 1 its stderr. It gets pipes, so
 # that it sees no terminal and no carriage returns.

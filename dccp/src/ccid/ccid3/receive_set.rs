@@ -32,6 +32,11 @@ impl ReceiveSet {
             .fold(0.0, |max, (rate, _)| f64::max(max, *rate))
     }
 
+    /// Whether anything but zero was reported.
+    pub(super) fn is_known(&self) -> bool {
+        self.unlimited.is_none() && self.max() > 0.0
+    }
+
     /// Adds a rate, and forgets those older than `age`.
     pub(super) fn update(&mut self, now: Instant, rate: f64, age: Duration) {
         let is_old = |at: Instant| now.saturating_duration_since(at) > age;

@@ -56,8 +56,13 @@ pub(crate) struct Sender {
     /// Whether data was sent since the timer was set.
     is_active: bool,
     last_sent: Option<Instant>,
-    /// The nominal time of the next packet.
-    next: Option<Instant>,
+    /// The nominal time of the packet sent last. The next one follows it at whatever rate there is
+    /// by then, so that a long wait ends when the rate rises (RFC 5348 §4.6).
+    paced_from: Option<Instant>,
+    /// That packet's size in bytes: it, not `s`, is what the rate was used for. With `s` a flow of
+    /// short packets would wait for bytes that it did not send, be received at less than half of
+    /// what it may send, and be allowed less and less.
+    paced_size: f64,
     limited: NotLimited,
     counter: Counter,
     /// Reports since the last feedback packet that slow the sender down (DT12).
@@ -105,7 +110,8 @@ impl Sender {
             deadline: None,
             is_active: false,
             last_sent: None,
-            next: None,
+            paced_from: None,
+            paced_size: size,
             limited: NotLimited::default(),
             counter: Counter::default(),
             slowed: Slowed::default(),
@@ -141,7 +147,12 @@ impl Sender {
 
     /// `t_ipi`.
     fn gap(&self) -> Duration {
-        seconds(self.size / self.instant_rate)
+        self.time_for(self.size)
+    }
+
+    /// How long so many bytes take at the rate now.
+    fn time_for(&self, bytes: f64) -> Duration {
+        seconds(bytes / self.instant_rate)
     }
 
     /// How much earlier than its nominal time a packet may be sent (RFC 5348 §8.3).
@@ -154,7 +165,9 @@ impl Sender {
     fn nominal(&self, now: Instant) -> Instant {
         let credit = self.rtt.map_or(Duration::ZERO, |(rtt, _)| seconds(rtt));
         let oldest = now.checked_sub(credit).unwrap_or(now);
-        self.next.map_or(now, |next| next.max(oldest))
+        self.paced_from.map_or(now, |last| {
+            (last + self.time_for(self.paced_size)).max(oldest)
+        })
     }
 
     /// The nofeedback timer's length.
@@ -210,16 +223,23 @@ impl Sender {
                 // RFC 4342 §5.2 was written before the set: what is in it must not hide this.
                 self.receive_set.replace(now, received);
                 2.0 * received
+            } else if reported == 0 && self.receive_set.is_known() {
+                // Nothing came since the last feedback: a packet without data gave a loss away.
+                // That says nothing of what the path takes.
+                if is_worse {
+                    self.receive_set.halve();
+                }
+                2.0 * self.received()
             } else if is_data_limited && is_worse {
                 self.receive_set.halve();
                 self.receive_set.maximize(now, received * 0.85);
-                self.receive_set.max()
+                self.received()
             } else if is_data_limited {
                 self.receive_set.maximize(now, received);
-                2.0 * self.receive_set.max()
+                2.0 * self.received()
             } else {
                 self.receive_set.update(now, received, round_trip * 2);
-                2.0 * self.receive_set.max()
+                2.0 * self.received()
             };
             self.set_rate(now, limit);
         } else {
@@ -231,6 +251,18 @@ impl Sender {
         self.set_timer(now);
         let packets = self.packets_in_flight();
         self.sequence_window.update(packets, p == 0.0);
+    }
+
+    /// The greatest `X_recv` known. The first report is 0 (RFC 5348 §6.3) and may be the only one
+    /// when a loss or the nofeedback timer comes: then half of the initial rate, which RFC 4342
+    /// §5.1 keeps for those who send little, and not the least rate there is.
+    fn received(&self) -> f64 {
+        let most = self.receive_set.max();
+        if most > 0.0 {
+            most
+        } else {
+            self.initial_rate() / 2.0
+        }
     }
 
     /// Step 4 of RFC 5348 §4.3, from `recv_limit` on.
@@ -319,7 +351,7 @@ impl Sender {
 
     /// The nofeedback timer has run out: RFC 5348 §4.4. Whether something was done.
     fn halve(&mut self, now: Instant) -> bool {
-        let received = self.receive_set.max();
+        let received = self.received();
         let recover = self.initial_rate();
         let is_idle = !self.is_active;
         let is_low = if self.loss_event_rate > 0.0 {
@@ -338,7 +370,7 @@ impl Sender {
             };
             self.receive_set
                 .replace(now, limit.max(self.lowest_rate()) / 2.0);
-            self.set_rate(now, 2.0 * self.receive_set.max());
+            self.set_rate(now, 2.0 * self.received());
         } else {
             self.rate = (self.rate / 2.0).max(self.lowest_rate());
         }
@@ -379,8 +411,8 @@ impl crate::ccid::Sender for Sender {
         let size = sent.size.max(1) as f64;
         // RFC 4342 §5.3: over many packets, so that a short one does not change the rate.
         self.size += (size - self.size) / 128.0;
-        let gap = self.gap();
-        self.next = Some(self.nominal(now) + gap);
+        self.paced_from = Some(self.nominal(now));
+        self.paced_size = size;
         self.last_sent = Some(now);
         if self.deadline.is_none() {
             self.set_timer(now);
@@ -390,7 +422,7 @@ impl crate::ccid::Sender for Sender {
             // `tld` of a round trip known from the handshake.
             self.doubled.get_or_insert(now);
         }
-        if self.next.is_some_and(|next| now + self.early() < next) {
+        if now + self.early() < self.nominal(now) {
             self.limited.on_all_sent(now);
         }
         self.counter.on_sent(now, sent.seq, self.round_trip())

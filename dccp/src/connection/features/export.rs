@@ -40,7 +40,7 @@ impl Features {
                 let changing = self.machine(location, index).state != State::Stable;
                 flags |= u32::from(changing) << (shift + index);
             }
-            flags |= u32::from(self.machine(location, CCID).asked) << (shift + FEATURES.len());
+            flags |= u32::from(self.is_asked(location, CCID)) << (shift + FEATURES.len());
         }
         out[12..].copy_from_slice(&flags.to_be_bytes()[1..]);
         out
@@ -64,12 +64,13 @@ impl Features {
                 if flags >> (shift + index) & 1 == 1
                     && let Some((change, _)) = new.new_change(location, index)
                 {
-                    let machine = new.machine_mut(location, index);
-                    machine.state = State::Changing(change);
-                    machine.asked = true;
+                    new.machine_mut(location, index).state = State::Changing(change);
+                    new.set_asked(location, index);
                 }
             }
-            new.machine_mut(location, CCID).asked |= flags >> (shift + FEATURES.len()) & 1 == 1;
+            if flags >> (shift + FEATURES.len()) & 1 == 1 {
+                new.set_asked(location, CCID);
+            }
         }
         new
     }

@@ -38,7 +38,11 @@ pub(crate) struct Features {
     min_checksum_coverage: u8,
     here: Values,
     there: Values,
-    machines: [[Machine; FEATURES.len()]; 2],
+    /// `None` while nothing is negotiated, which is most of the time: they are large.
+    machines: Option<Box<[[Machine; FEATURES.len()]; 2]>>,
+    /// Whether our wish was told, so that it is not told again if the peer has another: a bit for
+    /// each feature at each location.
+    asked: [u16; 2],
     unknown: [Unknown; 2],
     /// Whether there may be something to send that is not merely due again.
     attention: bool,
@@ -64,11 +68,18 @@ enum Phase {
 #[derive(Clone, Copy, Debug, Default)]
 struct Machine {
     state: State,
-    /// Whether our wish was told, so that it is not told again if the peer has another.
-    asked: bool,
     /// A number that is to be told.
     wanted: Option<u64>,
     confirm: Option<Confirm>,
+}
+
+impl Machine {
+    /// Of a feature that is not negotiated.
+    const IDLE: Self = Self {
+        state: State::Stable,
+        wanted: None,
+        confirm: None,
+    };
 }
 
 /// RFC 4340 §6.6.2.
@@ -123,7 +134,8 @@ impl Features {
             min_checksum_coverage: config.min_checksum_coverage.min(15),
             here: Values::INITIAL,
             there: Values::INITIAL,
-            machines: [[Machine::default(); FEATURES.len()]; 2],
+            machines: None,
+            asked: [0; 2],
             unknown: [Unknown::default(); 2],
             attention: true,
             resend: None,
@@ -220,17 +232,25 @@ impl Features {
             self.phase = Phase::PartOpen;
             self.attention = true;
         }
+        if self.machines.is_some() {
+            self.release();
+        }
     }
 
     /// The connection is in OPEN: Confirms are not repeated any more, nor Changes before time.
     pub(crate) fn on_open(&mut self) {
         self.phase = Phase::Open;
-        for machine in self.machines.iter_mut().flatten() {
+        for machine in self
+            .machines
+            .iter_mut()
+            .flat_map(|two| two.iter_mut().flatten())
+        {
             machine.confirm = machine.confirm.filter(|confirm| !confirm.sent);
         }
         for unknown in &mut self.unknown {
             unknown.sent = [0; 4];
         }
+        self.release();
     }
 
     /// Asks for a new value of a non-negotiable feature located here; a value out of the feature's
@@ -303,10 +323,11 @@ impl Features {
             // The value in force is confirmed.
             None => {}
         }
-        let machine = self.machine_mut(location, index);
-        machine.state = State::Stable;
+        self.machine_mut(location, index).state = State::Stable;
         // The lists have met; to ask with the same one again would change nothing.
-        machine.asked |= feature == Feature::CCID;
+        if feature == Feature::CCID {
+            self.set_asked(location, index);
+        }
         self.forget_resend();
         self.owe(location, index, Says::Value(ours));
         Ok(())
@@ -391,7 +412,8 @@ impl Features {
             // The features of a CCID end with it.
             let receiver = location.other();
             self.set(receiver, Feature::SEND_LOSS_EVENT_RATE, 0);
-            *self.machine_mut(receiver, LOSS_EVENT_RATE) = Machine::default();
+            *self.machine_mut(receiver, LOSS_EVENT_RATE) = Machine::IDLE;
+            self.asked[receiver as usize] &= !(1 << LOSS_EVENT_RATE);
         }
     }
 
@@ -402,20 +424,54 @@ impl Features {
         }
     }
 
-    const fn machine(&self, location: Location, index: usize) -> &Machine {
-        &self.machines[location as usize][index]
+    fn machine(&self, location: Location, index: usize) -> &Machine {
+        match &self.machines {
+            Some(machines) => &machines[location as usize][index],
+            None => &Machine::IDLE,
+        }
     }
 
-    const fn machine_mut(&mut self, location: Location, index: usize) -> &mut Machine {
-        &mut self.machines[location as usize][index]
+    fn machine_mut(&mut self, location: Location, index: usize) -> &mut Machine {
+        let machines = self.machines.get_or_insert_with(Box::default);
+        &mut machines[location as usize][index]
+    }
+
+    fn machines(&self) -> impl Iterator<Item = &Machine> {
+        self.machines.iter().flat_map(|two| two.iter().flatten())
+    }
+
+    const fn is_asked(&self, location: Location, index: usize) -> bool {
+        self.asked[location as usize] >> index & 1 == 1
+    }
+
+    const fn set_asked(&mut self, location: Location, index: usize) {
+        self.asked[location as usize] |= 1 << index;
+    }
+
+    /// Bytes that are allocated.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.machines
+            .as_ref()
+            .map_or(0, |machines| size_of_val(&**machines))
+    }
+
+    /// Gives the machines up if nothing is negotiated and nothing more to be asked for.
+    fn release(&mut self) {
+        let idle = self.phase == Phase::Open
+            && self
+                .machines()
+                .all(|machine| machine.state == State::Stable && machine.confirm.is_none())
+            && !self.wants_packet();
+        if idle {
+            self.machines = None;
+        }
     }
 
     /// Stops the timer when no Change waits for its answer.
     fn forget_resend(&mut self) {
         if self
-            .machines
-            .iter()
-            .flatten()
+            .machines()
             .all(|machine| machine.state == State::Stable)
         {
             self.resend = None;

@@ -3,6 +3,8 @@ use super::*;
 use crate::Config;
 use crate::packet::{OptionWriter, Options, PacketType};
 
+mod agreed;
+mod changes;
 mod exchange;
 mod linux;
 mod lossy;

@@ -74,7 +74,7 @@ impl Features {
 
     /// Whether nothing is left to ask for.
     fn wish_is_told(&self, location: Location, index: usize) -> bool {
-        self.machine(location, index).asked || self.wish(location, FEATURES[index]).is_none()
+        self.is_asked(location, index) || self.wish(location, FEATURES[index]).is_none()
     }
 
     /// Whether our Change of it goes under Mandatory.

@@ -94,7 +94,7 @@ impl Features {
             let current = self.values(location).value(feature);
             return (wanted != current).then_some((Change::Number(wanted), false));
         }
-        if machine.asked {
+        if self.is_asked(location, index) {
             return None;
         }
         self.wish(location, feature)
@@ -184,9 +184,8 @@ impl Features {
         if !fits {
             return Err(NoRoom);
         }
-        let machine = self.machine_mut(location, index);
-        machine.state = State::Changing(change);
-        machine.asked = true;
+        self.machine_mut(location, index).state = State::Changing(change);
+        self.set_asked(location, index);
         Ok(wrote)
     }
 
@@ -222,8 +221,7 @@ impl Features {
 
     fn owes_confirm(&self) -> bool {
         let unsent = |machine: &Machine| machine.confirm.is_some_and(|confirm| !confirm.sent);
-        self.machines.iter().flatten().any(unsent)
-            || self.unknown.iter().any(|unknown| unknown.owed != [0; 4])
+        self.machines().any(unsent) || self.unknown.iter().any(|unknown| unknown.owed != [0; 4])
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::pair::{Pair, client_config, messages, server_config};
-use crate::packet::PacketType;
+use crate::packet::{DccpOption, PacketType};
 use crate::{CloseReason, Config, Event, SendError, State};
 
 #[test]
@@ -233,6 +233,34 @@ fn ds1_numbers_wrap_in_both_directions() {
 }
 
 #[test]
+fn di1_a_close_out_of_part_open_carries_the_cookie() {
+    let config = Config {
+        cookies_above: 0,
+        ..server_config()
+    };
+    let mut pair = Pair::new(client_config(), config);
+    let a = pair.connect();
+    pair.deliver_one();
+    pair.deliver_one();
+    assert_eq!(pair.lose(true), PacketType::Ack);
+    pair.a.take_events();
+    pair.a.endpoint.close(pair.now, a);
+    pair.poll();
+    pair.run(Duration::from_secs(1));
+    assert!(matches!(
+        pair.a.take_events()[..],
+        [Event::Closed(CloseReason::Graceful)]
+    ));
+    assert!(matches!(
+        pair.z.take_events()[..],
+        [
+            Event::Connected { .. },
+            Event::Closed(CloseReason::Graceful)
+        ]
+    ));
+}
+
+#[test]
 fn messages_that_are_not_polled_have_a_limit_and_the_peer_is_told() {
     let config = Config {
         receive_messages: 1,
@@ -271,16 +299,14 @@ fn messages_that_are_not_polled_have_a_limit_and_the_peer_is_told() {
         .poll_transmit(pair.now, 1500, &mut out)
         .unwrap();
     let packet = crate::packet::Packet::decode(&out, &crate::packet::Checksum::Unused).unwrap();
-    let told: Vec<_> = packet
-        .options
-        .filter_map(|option| match option {
-            crate::packet::DccpOption::DataDropped(blocks) => Some(blocks.to_vec()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(
-        told,
-        [vec![0x80 | 2 << 4; usize::try_from(sent - 1).unwrap()]]
+    let dropped = vec![0x80 | 2 << 4; usize::try_from(sent - 1).unwrap()];
+    let mut options = packet.options;
+    assert!(options.any(|option| option == DccpOption::DataDropped(&dropped)));
+    assert!(
+        packet
+            .options
+            .into_iter()
+            .any(|option| option == DccpOption::SlowReceiver)
     );
     // Polled, there is room again.
     pair.poll();

@@ -4,7 +4,9 @@ mod pair;
 
 mod bulk;
 mod close;
+mod ecn;
 mod handshake;
+mod limits;
 mod linux;
 mod losses;
 mod options;

@@ -8,6 +8,7 @@ use crate::{Config, ConnectionId, SendError};
 fn probing(config: Config) -> Config {
     Config {
         probe_mtu: true,
+        probe_after: 0,
         ..config
     }
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::packet::{Checksum, Header, Kind, Packet, PacketType};
 use crate::{
-    Config, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, SendError, Seq, ServiceCode,
-    Transmit,
+    Carrier, Config, ConnectionId, Datagram, Ecn, Endpoint, Event, Path, SendError, Seq,
+    ServiceCode, Transmit,
 };
 
 pub(super) const SERVICE: ServiceCode = ServiceCode(0x3f48_5450);
@@ -45,6 +45,8 @@ pub(super) struct Pair {
     pub(super) path_limit: usize,
     /// The largest packet that the sockets take.
     pub(super) socket_limit: usize,
+    /// What the network makes of ECT(0) and ECT(1).
+    pub(super) remark: Option<Ecn>,
 }
 
 pub(super) fn path(last: u8) -> Path {
@@ -72,12 +74,17 @@ pub(super) fn client_config() -> Config {
 }
 
 impl End {
-    fn new(config: Config, seed: u8, peer: u8) -> Self {
+    fn new(config: Config, seed: u8, own: u8, peer: u8) -> Self {
+        // In raw IP the addresses are in the checksum.
+        let local = (config.carrier == Carrier::Ip).then(|| path(own).remote.ip());
         let endpoint = Endpoint::new(config, [seed; 32]);
         Self {
             endpoint,
             events: VecDeque::new(),
-            path: path(peer),
+            path: Path {
+                local,
+                ..path(peer)
+            },
         }
     }
 
@@ -103,13 +110,14 @@ impl Pair {
     pub(super) fn new(client: Config, server: Config) -> Self {
         Self {
             now: crate::test_support::start(),
-            a: End::new(client, 1, 26),
-            z: End::new(server, 2, 1),
+            a: End::new(client, 1, 1, 26),
+            z: End::new(server, 2, 26, 1),
             to_z: Link::new(),
             to_a: Link::new(),
             delay: Duration::from_millis(10),
             path_limit: usize::MAX,
             socket_limit: usize::MAX,
+            remark: None,
         }
     }
 
@@ -196,7 +204,10 @@ impl Pair {
             self.now,
             Datagram {
                 path: end.path,
-                ecn: transmit.ecn,
+                ecn: match transmit.ecn {
+                    Ecn::NotEct => Ecn::NotEct,
+                    sent => self.remark.unwrap_or(sent),
+                },
                 segment_size: transmit.segment_size,
                 payload: Bytes::from(bytes),
             },
@@ -326,6 +337,7 @@ fn first_type(transmit: &Transmit, bytes: &[u8]) -> PacketType {
 
 /// What a packet is, and what it acknowledges.
 pub(super) fn decode(bytes: &[u8]) -> (PacketType, Kind) {
+    // The checksum is looked at by the endpoints.
     let packet = Packet::decode(bytes, &Checksum::Unused).unwrap();
     (packet.header.kind.packet_type(), packet.header.kind)
 }

@@ -310,3 +310,143 @@ fn do4_a_forged_data_packet_in_the_window_is_delivered_at_worst() {
         "{sent:?}"
     );
 }
+
+#[test]
+fn df3_a_packet_full_of_changes_gets_no_more_confirms_than_fit_into_one() {
+    let (mut pair, a, z) = Pair::usual().with_initial(1000, 5000).connected();
+    // Change L of 248 features that nobody knows.
+    let options: Vec<u8> = (4..=251).flat_map(|number| [32, 4, number, 1]).collect();
+    let ack = Kind::Ack {
+        ack: Seq::new(5000),
+    };
+    pair.forge(
+        true,
+        a,
+        1002,
+        ack,
+        Forged {
+            options: &options,
+            data: b"",
+        },
+    );
+    pair.run(Duration::from_secs(1));
+    let before = pair.z.endpoint.stats(z).unwrap().packets_sent;
+    let again = Forged {
+        options: &options,
+        data: b"",
+    };
+    let gss = Seq::new(5000 + before - 1);
+    pair.forge(true, a, 1020, Kind::Ack { ack: gss }, again);
+    pair.run(Duration::from_millis(500));
+    let stats = pair.z.endpoint.stats(z).expect("it goes on");
+    assert!(
+        stats.packets_sent - before <= 2,
+        "{}",
+        stats.packets_sent - before
+    );
+}
+
+#[test]
+fn dl5_an_ack_ratio_of_65535_does_not_stop_acknowledgements() {
+    let (mut pair, a, z) = Pair::usual().with_initial(1000, 5000).connected();
+    let ack = Kind::DataAck {
+        ack: Seq::new(5000),
+    };
+    let options = [32, 5, 5, 0xff, 0xff, 0, 0, 0];
+    pair.forge(
+        true,
+        a,
+        1002,
+        ack,
+        Forged {
+            options: &options,
+            data: b"x",
+        },
+    );
+    pair.take_sent(false);
+    pair.forge(
+        true,
+        a,
+        1003,
+        Kind::Data,
+        Forged {
+            options: &[],
+            data: b"y",
+        },
+    );
+    pair.forge(
+        true,
+        a,
+        1004,
+        Kind::Data,
+        Forged {
+            options: &[],
+            data: b"z",
+        },
+    );
+    let start = pair.now;
+    while pair.to_a.is_empty() {
+        pair.next_timer();
+    }
+    assert!(pair.now <= start + Duration::from_millis(200));
+    let sent = pair.take_sent(false);
+    assert!(
+        matches!(sent[..], [Kind::Ack { ack }] if ack.get() == 1004),
+        "{sent:?}"
+    );
+    let _ = z;
+}
+
+/// Genuine packets with a few bytes changed, cut or repeated, in all states.
+#[test]
+fn broken_packets_never_panic_and_memory_stays_bounded() {
+    let mut state = 0x1234_5678_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for round in 0..150 {
+        let cookies_above = if round % 3 == 0 { 0 } else { 128 };
+        let mut pair = Pair::new(
+            client_config(),
+            Config {
+                cookies_above,
+                ..server_config()
+            },
+        );
+        let mut id = pair.connect();
+        let mut z = None;
+        for _ in 0..60 {
+            for to_z in [true, false] {
+                let link = if to_z { &pair.to_z } else { &pair.to_a };
+                let Some((_, transmit, bytes)) = link.front().cloned() else {
+                    continue;
+                };
+                let mut broken = bytes;
+                for _ in 0..1 + random(3) {
+                    let at = random(broken.len());
+                    broken[at] ^= 1 << random(8);
+                }
+                broken.truncate(broken.len() - random(3).min(broken.len() - 1));
+                pair.hand_over(to_z, &transmit, broken);
+            }
+            if pair.deliver_one().is_none() {
+                pair.next_timer();
+            }
+            if let Some((new, _)) = pair.z.events.back() {
+                z = Some(*new);
+            }
+            let _ = pair.a.send(pair.now, id, b"from the client");
+            if let Some(z) = z {
+                let _ = pair.z.send(pair.now, z, &[7; 600]);
+            }
+            pair.poll();
+            if pair.a.endpoint.stats(id).is_none() {
+                id = pair.connect();
+            }
+        }
+        assert!(pair.z.endpoint.connections() <= 150);
+    }
+}

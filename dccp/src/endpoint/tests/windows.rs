@@ -238,3 +238,141 @@ fn ports_of_clients_are_chosen_at_random() {
         "{ports:?}"
     );
 }
+
+#[test]
+fn dp9_a_type_that_is_not_expected_is_answered_with_a_sync() {
+    let (mut pair, a, z) = known();
+    let far = Forged::default();
+    let service = super::pair::SERVICE;
+    // A CloseReq or a Response to a server; a Request after OPEN.
+    let ack = Seq::new(5000);
+    for (seq, kind) in [
+        (1002, Kind::CloseReq { ack }),
+        (1003, Kind::Response { ack, service }),
+        (1004, Kind::Request { service }),
+    ] {
+        pair.forge(true, a, seq, kind, far);
+        assert_eq!(syncs(&mut pair), [seq], "{kind:?}");
+    }
+    assert_eq!(pair.z.endpoint.stats(z).unwrap().state, State::Open);
+    // A Request to a client.
+    let window = pair.a.endpoint.get(a).unwrap().windows();
+    pair.forge(false, z, 5001, Kind::Request { service }, far);
+    let sent = pair.take_sent(true);
+    assert!(
+        matches!(sent[..], [Kind::Sync { ack }] if ack.get() == 5001),
+        "{sent:?} {window:?}"
+    );
+    // What was not processed is not acknowledged as received: 1004 to 1002 are missing.
+    pair.now += Duration::from_secs(1);
+    pair.forge(
+        true,
+        a,
+        1005,
+        Kind::Sync {
+            ack: Seq::new(5003),
+        },
+        far,
+    );
+    let (_, _, bytes) = pair.to_a.pop_back().unwrap();
+    let packet = crate::packet::Packet::decode(&bytes, &crate::packet::Checksum::Unused).unwrap();
+    let cells: Vec<_> = packet
+        .options
+        .filter_map(|option| match option {
+            crate::packet::DccpOption::AckVector(vector) => Some(vector.cells.to_vec()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cells, [vec![0, 0xc0 | 2, 1]]);
+}
+
+#[test]
+fn dp9_data_in_respond_is_answered_with_a_sync_and_not_taken() {
+    let mut pair = Pair::usual().with_initial(1000, 5000);
+    let a = pair.connect();
+    pair.deliver_one();
+    pair.forge(true, a, 1001, Kind::Data, data());
+    let sent = pair.take_sent(false);
+    assert!(
+        matches!(sent[1..], [Kind::Sync { ack }] if ack.get() == 1001),
+        "{sent:?}"
+    );
+    assert!(pair.z.take_events().is_empty());
+}
+
+#[test]
+fn df14_short_numbers_that_were_not_agreed_on_are_ignored() {
+    let (mut pair, a, z) = known();
+    let ends = *pair.a.endpoint.get(a).unwrap().ends();
+    let mut bytes = ends.local_port.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&ends.remote_port.to_be_bytes());
+    // Data Offset 3, type Data, X = 0, number 1002.
+    bytes.extend_from_slice(&[3, 0, 0, 0, 2 << 1, 0, 3, 0xea, b'x']);
+    let path = super::pair::path(1);
+    let transmit = crate::Transmit {
+        path,
+        ecn: crate::Ecn::NotEct,
+        segment_size: None,
+    };
+    pair.hand_over(true, &transmit, bytes);
+    assert_eq!(pair.take_sent(false), []);
+    assert!(pair.z.take_events().is_empty());
+    assert_eq!(pair.z.endpoint.stats(z).unwrap().packets_received, 2);
+}
+
+#[test]
+fn dr2_what_comes_in_request_is_answered_with_packet_error_unless_it_is_a_reset() {
+    let mut pair = Pair::usual().with_initial(1000, 5000);
+    let a = pair.connect();
+    pair.deliver_one();
+    pair.to_a.clear();
+    let z_path = super::pair::path(26);
+    let ends = *pair.a.endpoint.get(a).unwrap().ends();
+    let mut from_server = |kind, seq| {
+        let header = crate::packet::Header {
+            source_port: ends.remote_port,
+            destination_port: ends.local_port,
+            ccval: 0,
+            cscov: 0,
+            short: false,
+            seq: Seq::new(seq),
+            kind,
+        };
+        let mut bytes = Vec::new();
+        header.encode(&[], &mut bytes);
+        let transmit = crate::Transmit {
+            path: z_path,
+            ecn: crate::Ecn::NotEct,
+            segment_size: None,
+        };
+        pair.hand_over(false, &transmit, bytes);
+        pair.take_sent(true)
+    };
+    // Data; an Ack of what was sent; a Response to what was not.
+    let service = super::pair::SERVICE;
+    for kind in [
+        Kind::Data,
+        Kind::Ack {
+            ack: Seq::new(1000),
+        },
+        Kind::Response {
+            ack: Seq::new(1010),
+            service,
+        },
+    ] {
+        let sent = from_server(kind, 7000);
+        assert!(
+            matches!(sent[..], [Kind::Reset { ack, reset }]
+                if ack.get() == 7000
+                    && reset.code == ResetCode::PACKET_ERROR
+                    && reset.data[0] == kind.packet_type().number()),
+            "{sent:?}"
+        );
+    }
+    let reset = Kind::Reset {
+        ack: Seq::new(999),
+        reset: Reset::new(ResetCode::ABORTED),
+    };
+    assert_eq!(from_server(reset, 7001), []);
+    assert_eq!(pair.a.endpoint.stats(a).unwrap().state, State::Request);
+}

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const SEQ: Seq = Seq::new(0x0102_0304_0506);
@@ -274,5 +276,45 @@ fn ccval_and_cscov_do_not_mix() {
         assert_eq!(out[5], ccval << 4 | cscov);
         let read = decode(&out).unwrap().header;
         assert_eq!((read.ccval, read.cscov), (ccval, cscov));
+    }
+}
+
+/// Bytes that look like a packet often enough to get past the first checks.
+fn bytes_of_a_packet() -> impl Strategy<Value = Vec<u8>> {
+    let fields = (any::<[u8; 12]>(), 0..16u8, any::<bool>(), 3..12u8, 0..16u8);
+    (fields, prop::collection::vec(any::<u8>(), 0..60)).prop_map(|(fields, rest)| {
+        let (mut bytes, number, long, offset, coverage) = fields;
+        bytes[4] = offset;
+        // Mostly full coverage.
+        bytes[5] = bytes[5] & 0xf0 | coverage.saturating_sub(10);
+        bytes[8] = bytes[8] & 0xe0 | number << 1 | u8::from(long);
+        [&bytes[..], &rest].concat()
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_read_is_written_so_that_it_is_read_again(bytes in bytes_of_a_packet()) {
+        let Ok(packet) = decode(&bytes) else { return Ok(()) };
+        let header = packet.header;
+        let area = &bytes[header.kind.packet_type().fixed_len(header.short)..packet.data_offset];
+        let mut again = Vec::new();
+        header.encode(area, &mut again);
+        again.extend_from_slice(packet.data);
+        let twice = decode(&again).unwrap();
+        prop_assert_eq!(twice.header, Header { short: false, ..header });
+        prop_assert_eq!(twice.data, packet.data);
+        prop_assert!(twice.options.eq(packet.options));
+        prop_assert_eq!(packet.header.seq.get() >> 24 > 0 && header.short, false);
+        // In words, without a panic.
+        prop_assert!(packet.to_string().starts_with(&header.kind.packet_type().to_string()));
+        // The options that are read are written again, in as many bytes or fewer.
+        let mut writer = crate::packet::OptionWriter::default();
+        writer.reset(1000);
+        for option in packet.options {
+            prop_assert!(writer.push(option), "{}", option);
+        }
+        prop_assert!(writer.bytes().len() <= area.len());
+        prop_assert!(Options::new(writer.bytes()).eq(packet.options));
     }
 }

@@ -363,6 +363,18 @@ fn do5_mandatory_before_padding_is_padding() {
 }
 
 #[test]
+fn da6_ack_vectors_on_request_and_data_are_ignored() {
+    let area = [38, 3, 0, 39, 4, 0, 192, 41, 6, 0, 0, 0, 1];
+    for packet in PacketType::ALL {
+        let vectors = read_on(packet, &area)
+            .into_iter()
+            .filter(|bound| matches!(bound.unwrap().option, DccpOption::AckVector(_)))
+            .count();
+        assert_eq!(vectors, if packet.has_ack() { 2 } else { 0 }, "{packet}");
+    }
+}
+
+#[test]
 fn da_the_example_of_section_11_7() {
     // Ackno 100: packet 100 delivered, 99 dropped in the receive buffer, 98 to 95 delivered, 94 to
     // 92 dropped in the receive buffer.

@@ -258,6 +258,64 @@ fn dt8_slow_start_doubles_once_in_a_round_trip_up_to_twice_what_is_received() {
 }
 
 #[test]
+fn dt8_a_loss_before_any_receive_rate_leaves_the_initial_rate_at_most() {
+    let mut script = Script::new(Some(MS * 100));
+    script.send();
+    script.now += MS * 100;
+    script.feedback(TOLD);
+    script.send();
+    script.now += MS * 300;
+    // Nothing came since then, and something is missing.
+    script.feedback(Told {
+        intervals: &[(1, 1, 2), (3, 0, 3)],
+        ..TOLD
+    });
+    let rate = script.sender.rate;
+    assert!(rate <= script.sender.initial_rate(), "{rate}");
+    assert!(rate > 1000.0, "{rate}: less than a packet a second");
+}
+
+#[test]
+fn a_short_packet_is_not_waited_for_like_a_long_one() {
+    let mut script = Script::new(Some(MS * 100));
+    script.sender.rate = 10_000.0;
+    script.sender.instant_rate = 10_000.0;
+    let sent = SentData {
+        seq: Seq::new(1),
+        size: 100,
+        in_flight: 1,
+    };
+    script.sender.on_sent(script.now, sent);
+    let Permit::At(next) = script.sender.permit(script.now, 0) else {
+        panic!("10,000 bytes a second");
+    };
+    assert!(next <= script.now + MS * 10);
+    script.send();
+    let Permit::At(next) = script.sender.permit(script.now, 0) else {
+        panic!("10,000 bytes a second");
+    };
+    assert!(next > script.now + MS * 90);
+}
+
+#[test]
+fn a_wait_ends_sooner_when_the_rate_rises() {
+    let mut script = Script::new(Some(MS * 100));
+    script.sender.rate = 10.0;
+    script.sender.instant_rate = 10.0;
+    script.send();
+    let Permit::At(slow) = script.sender.permit(script.now, 0) else {
+        panic!("a packet in a hundred seconds");
+    };
+    script.sender.rate = 10_000.0;
+    script.sender.instant_rate = 10_000.0;
+    let Permit::At(fast) = script.sender.permit(script.now, 0) else {
+        panic!("ten packets a second");
+    };
+    assert!(slow > script.now + MS * 50_000);
+    assert!(fast <= script.now + MS * 100);
+}
+
+#[test]
 fn dt8_losses_make_the_rate_that_of_the_equation() {
     let mut script = Script::new(Some(MS * 100));
     let rate = 10_000_000;
@@ -581,7 +639,7 @@ fn the_sequence_window_grows_with_the_rate() {
     }
     let packets = script.rate();
     assert!((1000.0..1030.0).contains(&packets), "{packets}");
-    assert_eq!(wish(&script), 16384);
+    assert_eq!(wish(&script), 32768);
     assert_eq!(script.sender.data_ack_interval(), 1024);
 }
 

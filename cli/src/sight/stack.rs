@@ -1,0 +1,106 @@
+//! The figures of a stack.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use dccp::ConnectionId;
+use transport::{
+    Datagram, DccpStack, Fill, NoRoom, Path, Stack, StackEvent, StackSendError, Transmit,
+};
+
+use super::{Eye, Watch, Watcher};
+
+/// A DCCP stack of which the figures of the connection that began last are taken.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    stack: DccpStack,
+    shared: Option<Arc<Mutex<Watcher>>>,
+    latest: Option<(ConnectionId, SocketAddr)>,
+}
+
+impl Watched {
+    pub(crate) fn new(stack: DccpStack, watch: &Watch) -> Self {
+        Self {
+            stack,
+            shared: watch.0.clone(),
+            latest: None,
+        }
+    }
+
+    fn sample(&self) {
+        if let (Some(shared), Some((id, remote))) = (&self.shared, self.latest)
+            && let Some(stats) = self.stack.endpoint().stats(id)
+        {
+            Eye::sample(shared, remote, stats);
+        }
+    }
+}
+
+impl Stack for Watched {
+    type Id = ConnectionId;
+
+    fn handle_packet(&mut self, now: Instant, packet: Datagram<Path>) {
+        self.stack.handle_packet(now, packet);
+        self.sample();
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.stack.handle_timeout(now);
+        self.sample();
+    }
+
+    fn handle_rejected(&mut self, now: Instant, limit: usize) {
+        self.stack.handle_rejected(now, limit);
+    }
+
+    fn poll_transmit(
+        &mut self,
+        now: Instant,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit<Path>> {
+        self.stack.poll_transmit(now, limit, out)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.stack.poll_timeout()
+    }
+
+    fn poll_event(&mut self) -> Option<(ConnectionId, StackEvent)> {
+        let (id, event) = self.stack.poll_event()?;
+        if let StackEvent::Connected { remote, .. } = event {
+            self.latest = Some((id, remote));
+        }
+        Some((id, event))
+    }
+
+    fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<ConnectionId, NoRoom> {
+        self.stack.connect(now, remote)
+    }
+
+    fn send_with(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        fill: &mut Fill<'_>,
+    ) -> Result<bool, StackSendError> {
+        self.stack.send_with(now, id, fill)
+    }
+
+    fn ends_handshake_with_data(&self) -> bool {
+        self.stack.ends_handshake_with_data()
+    }
+
+    fn max_message(&self, id: ConnectionId) -> usize {
+        self.stack.max_message(id)
+    }
+
+    fn close(&mut self, now: Instant, id: ConnectionId) {
+        self.stack.close(now, id);
+    }
+
+    fn abort(&mut self, now: Instant, id: ConnectionId) {
+        self.stack.abort(now, id);
+    }
+}

@@ -1,0 +1,302 @@
+//! One connection: its ladder, and what is measured of it.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use capture::ladder::{Act, Ladder, Side, Step};
+use capture::svg::{Diagram, Plot, Series};
+use dccp::packet::{Checksum, Packet, PacketType};
+use dccp::{Seq, Stats};
+use transport::Direction;
+
+use super::Role;
+use super::words::Messages;
+
+/// How many steps of a ladder are kept of its beginning and of its end.
+const STEPS: usize = 200;
+
+/// How many samples of a quantity are kept.
+const SAMPLES: usize = 2000;
+
+/// Over which time the bytes of data are counted.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long after a sample the next one may be taken.
+const SAMPLING: Duration = Duration::from_millis(1);
+
+/// The ends of a connection: the peer's address, with its UDP port, then this end's port of the
+/// protocol, and the peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) remote: SocketAddr,
+    pub(super) local_port: u16,
+    pub(super) remote_port: u16,
+}
+
+/// A connection that is watched.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) ends: Option<Ends>,
+    title: String,
+    began: Instant,
+    side: Side,
+    ladder: Ladder,
+    messages: Messages,
+    /// The latest sequence number that came.
+    received: Option<Seq>,
+    requests: u64,
+    /// What is to be said of the next packet in the file.
+    remarks: Vec<String>,
+    stats: Option<Stats>,
+    sampled: Option<Duration>,
+    window: Series,
+    rate: Series,
+    rtt: Series,
+    data: Series,
+    counted: (Duration, u64),
+}
+
+impl Transfer {
+    /// One that begins now. `noun` is what its ladder shows.
+    pub(super) fn new(
+        now: Instant,
+        role: Role,
+        ends: Option<Ends>,
+        title: String,
+        noun: &'static str,
+    ) -> Self {
+        Self {
+            ends,
+            title,
+            began: now,
+            side: match role {
+                Role::Client => Side::Left,
+                Role::Server => Side::Right,
+            },
+            ladder: Ladder::new("client", "server", STEPS).of(noun),
+            messages: Messages::default(),
+            received: None,
+            requests: 0,
+            remarks: Vec::new(),
+            stats: None,
+            sampled: None,
+            window: Series::new(SAMPLES),
+            rate: Series::new(SAMPLES),
+            rtt: Series::new(SAMPLES),
+            data: Series::new(SAMPLES),
+            counted: (Duration::ZERO, 0),
+        }
+    }
+
+    fn push(&mut self, now: Instant, side: Side, act: Act, words: String) {
+        let at = now.saturating_duration_since(self.began);
+        self.ladder.push(Step {
+            at,
+            side,
+            act,
+            words,
+        });
+    }
+
+    fn side_of(&self, direction: Direction) -> Side {
+        match direction {
+            Direction::Sent => self.side,
+            Direction::Received => self.side.other(),
+        }
+    }
+
+    /// Takes a DCCP packet, and gives what is to be said of it in the file.
+    pub(super) fn dccp(
+        &mut self,
+        now: Instant,
+        direction: Direction,
+        packet: &Packet<'_>,
+    ) -> Option<String> {
+        if let Some(remark) = self.remark(direction, packet) {
+            self.remarks.push(remark);
+        }
+        let mut words = packet.to_string();
+        if carries_data(packet) {
+            self.count(now, direction, packet.data.len());
+            if let Some(message) = self.messages.describe(packet.data) {
+                words.push_str(": ");
+                words.push_str(&message);
+            }
+        }
+        let remarks = std::mem::take(&mut self.remarks);
+        for remark in &remarks {
+            self.push(now, self.side, Act::Note, remark.clone());
+        }
+        self.push(now, self.side_of(direction), Act::Packet, words);
+        (!remarks.is_empty()).then(|| remarks.join("; "))
+    }
+
+    /// What a packet tells by its place among the others.
+    fn remark(&mut self, direction: Direction, packet: &Packet<'_>) -> Option<String> {
+        let seq = packet.header.seq;
+        match direction {
+            Direction::Sent => {
+                let is_request = packet.header.kind.packet_type() == PacketType::Request;
+                self.requests += u64::from(is_request);
+                (is_request && self.requests > 1).then(|| "the Request is sent again".to_owned())
+            }
+            // Short numbers are not worth the effort of extending them.
+            Direction::Received if packet.header.short => None,
+            Direction::Received => {
+                let before = self.received.replace(seq);
+                let before = before?;
+                match before.distance_to(seq) {
+                    1 => None,
+                    gap if gap > 1 => Some(format!(
+                        "{} of the peer missing before seq {seq}",
+                        counted(gap.unsigned_abs() - 1, "packet")
+                    )),
+                    _ => {
+                        self.received = Some(before);
+                        Some(format!("seq {seq} comes behind a later one"))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a message of a kernel's socket.
+    pub(super) fn message(&mut self, now: Instant, direction: Direction, message: &[u8]) {
+        let length = counted(message.len() as u64, "byte");
+        let words = match self.messages.describe(message) {
+            Some(words) => format!("{words}  [{length}]"),
+            None => format!("body, {length}"),
+        };
+        self.count(now, direction, message.len());
+        self.push(now, self.side_of(direction), Act::Packet, words);
+    }
+
+    /// Tells something of this end.
+    pub(super) fn note(&mut self, now: Instant, words: &str) {
+        self.push(now, self.side, Act::Note, words.to_owned());
+    }
+
+    /// Adds data to what is counted: what a client receives, what a server sends.
+    fn count(&mut self, now: Instant, direction: Direction, bytes: usize) {
+        let from_server = self.side_of(direction) == Side::Right;
+        let at = now.saturating_duration_since(self.began);
+        let (since, sum) = &mut self.counted;
+        let over = at.saturating_sub(*since);
+        if over >= INTERVAL {
+            self.data
+                .push(at, *sum as f64 / over.as_secs_f64() / 1000.0);
+            self.counted = (at, 0);
+        }
+        if from_server {
+            self.counted.1 += bytes as u64;
+        }
+    }
+
+    /// Takes the stack's own figures.
+    pub(super) fn sample(&mut self, now: Instant, stats: Stats) {
+        let at = now.saturating_duration_since(self.began);
+        if let Some(before) = self.stats.replace(stats) {
+            self.remarks.extend(changes(&before, &stats));
+        }
+        if self
+            .sampled
+            .is_some_and(|last| at.saturating_sub(last) < SAMPLING)
+        {
+            return;
+        }
+        self.sampled = Some(at);
+        let congestion = &stats.congestion;
+        if congestion.cwnd > 0 {
+            self.window.push(at, congestion.cwnd as f64);
+        }
+        if congestion.rate > 0 {
+            self.rate.push(at, congestion.rate as f64 / 1000.0);
+        }
+        if let Some(rtt) = stats.rtt {
+            self.rtt.push(at, rtt.as_secs_f64() * 1000.0);
+        }
+    }
+
+    /// The ladder.
+    pub(super) const fn ladder(&self) -> &Ladder {
+        &self.ladder
+    }
+
+    /// What it is.
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The picture.
+    pub(super) fn draw(&self) -> String {
+        let plot = |title, unit, series| Plot {
+            title,
+            unit,
+            series,
+        };
+        let (end, data) = match self.side {
+            Side::Left => ("client", "data received"),
+            Side::Right => ("server", "data sent"),
+        };
+        let window = format!("congestion window of the {end}");
+        let rate = format!("allowed sending rate of the {end}");
+        Diagram {
+            title: &self.title,
+            ladder: &self.ladder,
+            plots: &[
+                plot(&window, "packets", &self.window),
+                plot(&rate, "kB/s", &self.rate),
+                plot("smoothed round-trip time", "ms", &self.rtt),
+                plot(data, "kB/s", &self.data),
+            ],
+        }
+        .to_string()
+    }
+}
+
+/// What happened between two looks at a stack's figures.
+fn changes(before: &Stats, after: &Stats) -> Vec<String> {
+    let mut changes = Vec::new();
+    let lost = after.datagrams_lost.saturating_sub(before.datagrams_lost);
+    if lost > 0 {
+        changes.push(format!(
+            "{} sent by this end lost",
+            counted(lost, "datagram")
+        ));
+    }
+    let (old, new) = (&before.congestion, &after.congestion);
+    let event = if new.timeouts > old.timeouts {
+        Some("timeout")
+    } else if new.congestion_events > old.congestion_events {
+        Some("congestion event")
+    } else {
+        None
+    };
+    if let Some(event) = event {
+        changes.push(if new.cwnd > 0 {
+            format!("{event}: window {} -> {} packets", old.cwnd, new.cwnd)
+        } else {
+            format!("{event}: rate {} -> {} bytes/s", old.rate, new.rate)
+        });
+    }
+    changes
+}
+
+/// Whether the data area is data (RFC 4340 §5.4 to §5.7).
+fn carries_data(packet: &Packet<'_>) -> bool {
+    !packet.data.is_empty()
+        && matches!(
+            packet.header.kind.packet_type(),
+            PacketType::Request | PacketType::Response | PacketType::Data | PacketType::DataAck
+        )
+}
+
+/// Reads a DCCP packet, whatever its checksum.
+pub(super) fn decode(bytes: &[u8]) -> Option<Packet<'_>> {
+    Packet::decode(bytes, &Checksum::Unused).ok()
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

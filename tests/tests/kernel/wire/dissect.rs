@@ -1,0 +1,184 @@
+//! What tshark says of a capture.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::process::{self, Failure};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The fields asked for, in the order in which they are read.
+const FIELDS: [&str; 8] = [
+    "frame.time_relative",
+    "ip.src",
+    "ipv6.src",
+    "dccp.type",
+    "dccp.checksum.status",
+    "_ws.malformed",
+    "_ws.expert.severity",
+    "_ws.expert.message",
+];
+
+/// tshark's word for a checksum that is right.
+const GOOD: &str = "1";
+
+/// tshark's least severity of what is wrong rather than worth a note: `PI_WARN`.
+const WARNING: u32 = 0x0060_0000;
+
+/// The packets of a capture.
+pub(crate) struct Dissected {
+    packets: Vec<Packet>,
+}
+
+struct Packet {
+    milliseconds: f64,
+    source: String,
+    kind: &'static str,
+    fault: Option<String>,
+}
+
+/// Has tshark read the DCCP packets of a file, and check each checksum.
+pub(crate) fn in_ip(file: &Path) -> Result<Dissected, Failure> {
+    dissect(file, &["-o", "dccp.check_checksum:TRUE"], true)
+}
+
+/// tshark knows DCCP in IP only: what reads it there is told to read it in UDP, on its own port.
+const IN_UDP: &str = "DissectorTable.get('udp.port'):add(6511, \
+                      DissectorTable.get('ip.proto'):get_dissector(33))";
+
+/// Has tshark read the packets of DCCP-UDP, of which the UDP checksum is the only one (RFC 6773
+/// §3.3).
+pub(crate) fn in_udp(file: &Path) -> Result<Dissected, Failure> {
+    let script = file.with_extension("lua");
+    fs::write(&script, IN_UDP)?;
+    let option = format!("lua_script:{}", script.display());
+    let options = ["-X", &option, "-o", "dccp.check_checksum:FALSE"];
+    dissect(file, &options, false)
+}
+
+fn dissect(file: &Path, options: &[&str], summed: bool) -> Result<Dissected, Failure> {
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(file).args(["-n", "-T", "fields"]);
+    for field in FIELDS {
+        tshark.args(["-e", field]);
+    }
+    let output = process::run(tshark.args(options), LIMIT)?.expect(0)?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let packets: Option<Vec<Packet>> = text.lines().map(|line| read_packet(line, summed)).collect();
+    Ok(Dissected {
+        packets: packets.ok_or("tshark said something else than was asked")?,
+    })
+}
+
+fn read_packet(line: &str, summed: bool) -> Option<Packet> {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let [
+        time,
+        v4,
+        v6,
+        kind,
+        checksum,
+        malformed,
+        severities,
+        messages,
+    ] = fields[..]
+    else {
+        return None;
+    };
+    let severe = severities
+        .split(',')
+        .filter_map(|severity| severity.parse::<u32>().ok())
+        .any(|severity| severity >= WARNING);
+    let fault = if kind.is_empty() {
+        Some("no DCCP packet".to_owned())
+    } else if !malformed.is_empty() {
+        Some("malformed".to_owned())
+    } else if summed && checksum != GOOD {
+        Some("bad checksum".to_owned())
+    } else if severe {
+        Some(messages.to_owned())
+    } else {
+        None
+    };
+    Some(Packet {
+        milliseconds: time.parse::<f64>().ok()? * 1000.0,
+        source: format!("{v4}{v6}"),
+        kind: name(kind),
+        fault,
+    })
+}
+
+/// The name of a packet type (RFC 4340 §5.1).
+fn name(kind: &str) -> &'static str {
+    match kind {
+        "0" => "Request",
+        "1" => "Response",
+        "2" => "Data",
+        "3" => "Ack",
+        "4" => "DataAck",
+        "5" => "CloseReq",
+        "6" => "Close",
+        "7" => "Reset",
+        "8" => "Sync",
+        "9" => "SyncAck",
+        _ => "?",
+    }
+}
+
+impl Dissected {
+    pub(crate) fn count(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Those from one address.
+    pub(crate) fn count_from(&self, source: &str) -> usize {
+        let from = |packet: &&Packet| packet.source == source;
+        self.packets.iter().filter(from).count()
+    }
+
+    /// Checks that nothing is wrong with any of them.
+    pub(crate) fn expect_good(&self) -> Result<(), Failure> {
+        let faulty: Vec<String> = self
+            .packets
+            .iter()
+            .zip(1..)
+            .filter_map(|(packet, number)| {
+                let fault = packet.fault.as_ref()?;
+                Some(format!(
+                    "packet {number}, {} of {}: {fault}",
+                    packet.kind, packet.source
+                ))
+            })
+            .collect();
+        if faulty.is_empty() {
+            return Ok(());
+        }
+        let shown = faulty.iter().take(10).cloned().collect::<Vec<_>>();
+        Err(format!(
+            "{} of {} packets are wrong:\n{}",
+            faulty.len(),
+            self.count(),
+            shown.join("\n")
+        )
+        .into())
+    }
+}
+
+/// The ladder: when, what, and from which end.
+impl fmt::Display for Dissected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = self.packets.first().map(|packet| packet.source.as_str());
+        for packet in &self.packets {
+            let arrow = if Some(packet.source.as_str()) == client {
+                "->"
+            } else {
+                "<-"
+            };
+            writeln!(f, "{:8.2} ms  {arrow} {}", packet.milliseconds, packet.kind)?;
+        }
+        Ok(())
+    }
+}
