@@ -11,8 +11,8 @@ use proto::client::{Exchange, Requests};
 use proto::machine::Machine;
 use socket::{BindError, ConnectError, PacketConfig, Protocol, RawSocket, UdpSocket};
 use transport::{
-    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient,
-    Discard, Host, Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
+    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, Discard, Host,
+    Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
 };
 
 use super::drive;
