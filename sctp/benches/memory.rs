@@ -1,4 +1,5 @@
 //! What a packet costs in memory: both ends in one thread, trains handed over as they are.
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

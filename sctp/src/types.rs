@@ -100,6 +100,14 @@ pub enum Event {
         /// The bytes: a slice of what was received.
         payload: Bytes,
     },
+    /// The message that came in parts on this stream will not end: the peer has given it up
+    /// (RFC 3758).
+    MessageCut {
+        /// Its stream.
+        stream: u16,
+        /// Whether it is in the order of its stream.
+        ordered: bool,
+    },
     /// There is room to send again on this stream, after [`SendError::Full`].
     Writable {
         /// The stream.

@@ -2,6 +2,7 @@
 
 mod cubic;
 mod new_reno;
+mod slow_start;
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -45,6 +46,20 @@ pub struct Acked {
     pub all_acked: bool,
     /// The smoothed round-trip time.
     pub srtt: Duration,
+    /// That of the newest packet that has arrived.
+    pub round_trip: Duration,
+    /// The number of that packet, and of the next that will be sent.
+    pub newest_packet: u64,
+    /// The number of the next packet.
+    pub next_packet: u64,
+}
+
+impl Acked {
+    /// Whether the window was what limited: one that is not used does not grow. Pacing spreads
+    /// what the window lets out, so it need not be full at each SACK.
+    fn used(&self, window: usize, packet: usize, slow_start: bool) -> bool {
+        self.flight_before + 2 * packet > window || (slow_start && self.flight_before * 2 >= window)
+    }
 }
 
 /// A congestion control of one path. All sizes are bytes of whole chunks with padding.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::reassembly::{Contradiction, Fragment, Run, Runs};
 use crate::chunk::{Data, Interleave, Skipped};
-use crate::tsn::Mid;
+use crate::tsn::{Mid, Tsn};
 use crate::types::Event;
 
 /// Bytes that a held chunk costs besides its payload: what is kept to find it again. Counted
@@ -66,13 +66,24 @@ struct Upward {
     events: VecDeque<Event>,
     held: usize,
     messages: u64,
+    /// Messages, or parts, since the end of the last train.
+    fresh: usize,
 }
 
 impl Upward {
+    /// The message that was handed up in parts will not end.
+    fn cut(&mut self, (stream, unordered): Key) {
+        self.events.push_back(Event::MessageCut {
+            stream,
+            ordered: !unordered,
+        });
+    }
+
     fn hand_up(&mut self, key: Key, ppid: u32, end_of_message: bool, payload: Bytes) {
         let (stream, unordered) = key;
         self.held += payload.len() + OVERHEAD;
         self.messages += u64::from(end_of_message);
+        self.fresh += 1;
         self.events.push_back(Event::Message {
             stream,
             ppid,
@@ -88,6 +99,7 @@ const fn event_cost(event: &Event) -> usize {
     match event {
         Event::Message { payload, .. } => payload.len() + OVERHEAD,
         Event::Connected { .. }
+        | Event::MessageCut { .. }
         | Event::Writable { .. }
         | Event::Settled
         | Event::PathChange { .. }
@@ -107,6 +119,7 @@ impl Inbound {
                 events: VecDeque::new(),
                 held: 0,
                 messages: 0,
+                fresh: 0,
             },
             partial_delivery_point,
             is_short: false,
@@ -296,15 +309,44 @@ impl Inbound {
             }
         }
         if self.is_paused {
-            for event in self.upward.events.iter_mut().rev() {
-                match event {
-                    Event::Message { payload, .. } if (payload.len() + OVERHEAD) * 2 < train => {
-                        *payload = Bytes::copy_from_slice(payload);
-                    }
-                    _ => break,
+            let fresh = self.upward.fresh;
+            for event in self.upward.events.iter_mut().rev().take(fresh) {
+                let Event::Message { payload, .. } = event else {
+                    continue;
+                };
+                if (payload.len() + OVERHEAD) * 2 < train {
+                    *payload = Bytes::copy_from_slice(payload);
                 }
             }
         }
+        self.upward.fresh = 0;
+    }
+
+    /// Gives up the fragments of unordered DATA up to a TSN (RFC 3758 §3.6).
+    pub(crate) fn skip_unordered(&mut self, cumulative: Tsn) {
+        for (key, queue) in self
+            .queues
+            .iter_mut()
+            .filter(|((_, unordered), _)| *unordered)
+        {
+            let upward = &mut self.upward;
+            let next = |partial: &mut Partial| !cumulative.precedes(Tsn::new(partial.next));
+            if queue.partial.take_if(|partial| next(partial)).is_some() {
+                upward.cut(*key);
+            }
+            for (_, runs) in &mut queue.messages {
+                runs.list.retain(|run| {
+                    let keep = cumulative.precedes(Tsn::new(run.first));
+                    if !keep {
+                        upward.held -= run.bytes + run.parts.len() * OVERHEAD;
+                    }
+                    keep
+                });
+            }
+            queue.messages.retain(|(_, runs)| !runs.list.is_empty());
+        }
+        self.queues
+            .retain(|_, queue| queue.partial.is_some() || !queue.messages.is_empty());
     }
 
     /// Gives up messages that will not come (RFC 3758 §3.6, RFC 8260 §2.3.1).
@@ -320,24 +362,28 @@ impl Inbound {
             stream.next = mid.plus(1);
         }
         if let Some(queue) = self.queues.get_mut(&key) {
-            if queue
-                .partial
-                .is_some_and(|partial| !mid.precedes(partial.mid))
-            {
-                queue.partial = None;
+            let (upward, ordered) = (&mut self.upward, !skipped.unordered);
+            let given_up = |partial: &mut Partial| !mid.precedes(partial.mid);
+            if queue.partial.take_if(|partial| given_up(partial)).is_some() {
+                upward.cut(key);
             }
-            let held = &mut self.upward.held;
-            queue.messages.retain(|(number, runs)| {
-                let keep = mid.precedes(*number);
-                if !keep {
-                    *held -= runs
-                        .list
-                        .iter()
-                        .map(|run| run.bytes + run.parts.len() * OVERHEAD)
-                        .sum::<usize>();
+            // "deliver what has become free": whole messages go up, the others are dropped.
+            while let Some((number, _)) = queue.messages.front()
+                && !mid.precedes(*number)
+            {
+                let Some((_, mut runs)) = queue.messages.pop_front() else {
+                    break;
+                };
+                let whole = ordered && runs.list.len() == 1 && runs.list[0].is_whole();
+                while let Some(mut run) = runs.list.pop_front() {
+                    while let Some(part) = run.parts.pop_front() {
+                        upward.held -= part.len() + OVERHEAD;
+                        if whole {
+                            upward.hand_up(key, run.ppid, run.parts.is_empty(), part);
+                        }
+                    }
                 }
-                keep
-            });
+            }
         }
         self.deliver(key);
     }

@@ -49,6 +49,30 @@ impl Association {
         }
     }
 
+    /// What was sent last, and is above all gap blocks, may be lost too: when something that was
+    /// sent after it, a retransmission, has arrived.
+    fn find_lost_tail(&mut self, now: Instant, lost: &mut Vec<Tsn>) {
+        let newest = self
+            .paths
+            .iter()
+            .filter_map(|path| path.newest)
+            .map(|newest| newest.packet);
+        let Some(newest) = newest.max() else {
+            return;
+        };
+        let last = self.flight.gaps().last().map(|(_, last)| *last);
+        let mut tsn = last.unwrap_or(self.flight.cumulative()).plus(1);
+        while let Some(sent) = self.flight.find(tsn) {
+            if sent.transmissions == 1 && sent.packet > newest {
+                break;
+            }
+            if self.is_lost(now, tsn) {
+                lost.push(tsn);
+            }
+            tsn = tsn.plus(1);
+        }
+    }
+
     /// Finds what is lost among what is missing.
     pub(super) fn detect_losses(&mut self, now: Instant) {
         let mut lost = std::mem::take(&mut self.scratch.lost);
@@ -61,6 +85,7 @@ impl Association {
                 lost.push(tsn);
             }
         });
+        self.find_lost_tail(now, &mut lost);
         for tsn in &lost {
             self.mark_lost(now, *tsn, true);
         }
@@ -221,6 +246,12 @@ impl Association {
         self.paths[index].tail_probes += 1;
         if self.paths[index].tail_probes >= 2 && self.paths.has_other(index) {
             self.suspect(cx, now, index);
+            return;
+        }
+        if self.flight.has_lost() {
+            // The window holds it back; what its SACK says of the rest is wanted now.
+            self.paths[index].credit += 1;
+            self.arm_tail(cx.config, now, index);
             return;
         }
         let last = self

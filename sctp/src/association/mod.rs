@@ -439,3 +439,7 @@ impl Association {
         let _ = expired(self, PathTimer::Pace);
     }
 }
+
+/// Bytes of an association and its first path, without what they point to.
+#[cfg(test)]
+pub(crate) const SIZE: usize = size_of::<Association>() + size_of::<PathState>();

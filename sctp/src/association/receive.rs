@@ -120,6 +120,8 @@ impl Association {
                     self.push_error(path, &Cause::UnrecognizedChunk(&[forward_type(forward), 0, 0, 4]));
                 }
             }
+            // RFC 9260 §3.2: reserved for ECN, which was not agreed on.
+            Chunk::Unknown(raw, _) if matches!(raw.kind, ChunkType::ECNE | ChunkType::CWR) => {}
             Chunk::Unknown(raw, when) => {
                 if when.report && !self.state.is_setup() {
                     let quoted = &raw.whole[..raw.whole.len().min(MAX_REPORT)];
@@ -250,6 +252,9 @@ impl Association {
         }
         self.receiver.forward(forward.cumulative);
         seen.any_new = true;
+        if !forward.interleaved {
+            self.inbound.skip_unordered(forward.cumulative);
+        }
         for skipped in forward.skipped() {
             if skipped.stream < self.inbound_streams {
                 self.inbound.skip(skipped, forward.interleaved);

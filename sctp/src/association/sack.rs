@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::congestion::Acked;
 use super::flight::{Sent, Standing};
-use super::paths::Newest;
+use super::paths::{Condition, Newest};
 use super::timers::PathTimer;
 use super::{Association, Context, State, WindowProbe};
 use crate::chunk::Sack;
@@ -175,8 +175,11 @@ impl Association {
         highest_gap: Option<Tsn>,
     ) {
         let path = &mut self.paths[facts.path];
+        // What was given up on this path says nothing of it: it may have gone another way.
         if facts.before == Standing::InFlight {
             path.flight -= size;
+        } else if path.condition != Condition::Active {
+            return;
         }
         path.acked += size;
         let round_trip = now.duration_since(facts.at);
@@ -271,6 +274,10 @@ impl Association {
             path.rto.sample(cx.config, newest.round_trip);
         }
         path.tail_probes = 0;
+        let newest = path.newest.unwrap_or(Newest {
+            packet: 0,
+            round_trip: path.rto.timeout(),
+        });
         path.congestion.on_ack(&Acked {
             now,
             bytes: path.acked,
@@ -279,6 +286,9 @@ impl Association {
             in_recovery: path.in_recovery(),
             all_acked: path.flight == 0,
             srtt: path.rto.smoothed().unwrap_or(path.rto.timeout()),
+            round_trip: newest.round_trip,
+            newest_packet: newest.packet,
+            next_packet: self.next_packet,
         });
         // RFC 9260 §6.3.2 R2, R3
         if path.flight == 0 {

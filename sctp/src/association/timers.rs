@@ -85,13 +85,6 @@ macro_rules! table {
                 self.0[timer as usize].is_some()
             }
 
-            /// Sets the timer, if it is not set for an earlier time.
-            pub(crate) fn set_earlier(&mut self, timer: $timer, at: Instant) {
-                if self.0[timer as usize].is_none_or(|set| at < set) {
-                    self.set(timer, at);
-                }
-            }
-
             /// Whether the timer is due; then it is stopped.
             pub(crate) fn expire(&mut self, timer: $timer, now: Instant) -> bool {
                 self.expire_at(timer as usize, now)
@@ -102,3 +95,12 @@ macro_rules! table {
 
 table!(Timers, Timer);
 table!(PathTimers, PathTimer);
+
+impl PathTimers {
+    /// Sets the timer, if it is not set for an earlier time.
+    pub(crate) fn set_earlier(&mut self, timer: PathTimer, at: Instant) {
+        if self.0[timer as usize].is_none_or(|set| at < set) {
+            self.set(timer, at);
+        }
+    }
+}

@@ -64,12 +64,6 @@ impl Connections {
         self.by_address.get(&(remote, ports)).copied()
     }
 
-    /// The associations with a peer at this address, whatever their ports.
-    pub(super) fn with_address(&self, remote: SocketAddr) -> impl Iterator<Item = u32> {
-        let range = (remote, (0, 0))..=(remote, (u16::MAX, u16::MAX));
-        self.by_address.range(range).map(|(_, slot)| *slot)
-    }
-
     /// The id that the next association gets.
     pub(super) fn next_id(&mut self) -> AssociationId {
         self.generation = self.generation.wrapping_add(1);

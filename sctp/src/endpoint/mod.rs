@@ -5,6 +5,7 @@ mod outside;
 mod setup;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -42,6 +43,8 @@ pub struct Endpoint {
     /// Associations that may have something to send, and something to tell.
     to_transmit: VecDeque<u32>,
     to_tell: VecDeque<u32>,
+    /// Whose packets were polled last, and where to.
+    polled: Option<(AssociationId, IpAddr)>,
     counts: EndpointStats,
 }
 
@@ -80,6 +83,7 @@ impl Endpoint {
             events: VecDeque::new(),
             to_transmit: VecDeque::new(),
             to_tell: VecDeque::new(),
+            polled: None,
             counts: EndpointStats::default(),
         }
     }
@@ -300,15 +304,17 @@ impl Endpoint {
     }
 
     /// Tells that the packets polled last were not sent: the path takes at most `limit` bytes. They
-    /// count as lost.
-    pub fn handle_rejected(&mut self, now: Instant, path: Path, limit: usize) {
+    /// count as lost; what is cut from now on is smaller. A DATA chunk that was cut for larger
+    /// packets cannot be cut again (RFC 9260 §6.9): if the path never takes it, the association
+    /// ends as one whose peer is silent.
+    pub fn handle_rejected(&mut self, now: Instant, limit: usize) {
         let _ = now;
-        let slots: Vec<u32> = self.connections.with_address(path.remote).collect();
-        for slot in slots {
-            if let Some(association) = self.connections.at(slot) {
-                association.on_rejected(path.remote.ip(), limit);
-            }
-            self.settle(slot);
+        let Some((id, address)) = self.polled else {
+            return;
+        };
+        if let Some(association) = self.connections.named(id) {
+            association.on_rejected(address, limit);
+            self.settle(id.slot);
         }
     }
 
@@ -321,6 +327,7 @@ impl Endpoint {
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
         while let Some((path, packet)) = self.replies.pop_front() {
+            self.polled = None;
             if packet.len() <= limit {
                 out.extend_from_slice(&packet);
                 return Some(Transmit {
@@ -336,10 +343,11 @@ impl Endpoint {
             };
             association.in_transmit_queue = false;
             let transmit = association.poll_transmit(&mut cx, now, limit, out);
-            if transmit.is_some() {
+            if let Some(transmit) = &transmit {
+                self.polled = Some((association.id, transmit.path.remote.ip()));
                 // Behind the others: they have their turn.
                 self.settle(slot);
-                return transmit;
+                return Some(*transmit);
             }
             let tells = association.has_events() && !association.in_event_queue;
             if tells {
@@ -533,7 +541,7 @@ impl Endpoint {
     }
 
     /// Makes the address the primary path, if the peer has it.
-    pub fn set_primary(&mut self, now: Instant, id: AssociationId, address: std::net::IpAddr) {
+    pub fn set_primary(&mut self, now: Instant, id: AssociationId, address: IpAddr) {
         if let Some((association, mut cx)) = self
             .connections
             .named(id)

@@ -159,7 +159,7 @@ fn sk4_an_init_ack_is_smaller_than_three_inits() {
         .collect();
     let mut pair = Pair::new(
         Config::default(),
-        crate::Config {
+        Config {
             addresses: listed,
             ..server_config()
         },

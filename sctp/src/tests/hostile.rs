@@ -376,7 +376,8 @@ fn sr10_what_is_hoarded_stays_within_the_window() {
         inbound_streams: 65_535,
         ..server_config()
     };
-    let kinds: [fn(u32) -> (u16, u16, u8); 4] = [
+    type Kind = fn(u32) -> (u16, u16, u8);
+    let kinds: [Kind; 4] = [
         // Tiny fragments that never end, on one stream and on many.
         |_| (0, 0, 0),
         |n| (u16::try_from(n % 1000).unwrap(), 0, 2),

@@ -4,6 +4,8 @@ mod data;
 mod ending;
 mod handshake;
 mod hostile;
+mod limits;
 mod pair;
 mod paths;
+mod session;
 mod set_up_again;

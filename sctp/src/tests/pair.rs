@@ -1,9 +1,9 @@
 //! Two endpoints and the links between them, in simulated time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -49,8 +49,6 @@ impl Default for Link {
 /// A packet on its way.
 #[derive(Debug)]
 struct Flying {
-    at: Instant,
-    order: u64,
     to: usize,
     datagram: Datagram,
 }
@@ -75,7 +73,8 @@ pub(super) struct Pair {
     /// The links, by the address they begin or end at.
     pub(super) links: Vec<Link>,
     busy: Vec<[Instant; 2]>,
-    flying: Vec<Flying>,
+    /// What is under way, in the order of its arrival.
+    flying: BTreeMap<(Instant, u64), Flying>,
     count: u64,
     state: u64,
     pub(super) ladder: String,
@@ -129,7 +128,7 @@ impl Pair {
             ends: [end(client, CLIENT), end(server, SERVER)],
             busy: vec![[now; 2]; links.len()],
             links,
-            flying: Vec::new(),
+            flying: BTreeMap::new(),
             count: 0,
             state: u64::from(seed) + 1,
             ladder: String::new(),
@@ -307,14 +306,14 @@ impl Pair {
             return;
         }
         let mut at = self.now;
-        if link.rate > 0 {
+        if let Some(rate) = NonZeroU64::new(link.rate) {
             let busy = &mut self.busy[index][end];
             at = at.max(*busy);
             if at - self.now > link.queue {
                 return;
             }
             // IP and UDP headers travel too.
-            let nanos = (payload.len() as u64 + 28) * 1_000_000_000 / link.rate;
+            let nanos = (payload.len() as u64 + 28) * 1_000_000_000 / rate;
             at += Duration::from_nanos(nanos);
             *busy = at;
         }
@@ -335,23 +334,18 @@ impl Pair {
                 segment_size: segment,
                 payload: payload.clone(),
             };
-            self.flying.push(Flying {
-                at,
-                order: self.count,
+            let flying = Flying {
                 to: 1 - end,
                 datagram,
-            });
+            };
+            self.flying.insert((at, self.count), flying);
         }
     }
 
     /// Lets the next thing happen. False: nothing ever will.
     pub(super) fn step(&mut self) -> bool {
         self.flush();
-        let next = (0..self.flying.len()).min_by_key(|index| {
-            let flying = &self.flying[*index];
-            (flying.at, flying.order)
-        });
-        let arrival = next.map(|index| self.flying[index].at);
+        let arrival = self.flying.keys().next().map(|(at, _)| *at);
         let timeouts = self
             .ends
             .iter()
@@ -360,8 +354,9 @@ impl Pair {
             return false;
         };
         self.now = self.now.max(at);
-        if let Some(index) = next.filter(|_| arrival == Some(at)) {
-            let flying = self.flying.swap_remove(index);
+        if arrival == Some(at)
+            && let Some((_, flying)) = self.flying.pop_first()
+        {
             self.ends[flying.to]
                 .endpoint
                 .handle_packet(self.now, flying.datagram);
@@ -395,12 +390,8 @@ impl Pair {
                 .ends
                 .iter()
                 .filter_map(|end| end.endpoint.poll_timeout());
-            let next = self
-                .flying
-                .iter()
-                .map(|flying| flying.at)
-                .chain(timeouts)
-                .min();
+            let arrival = self.flying.keys().next().map(|(at, _)| *at);
+            let next = timeouts.chain(arrival).min();
             if next.is_none_or(|next| next > end) || !self.step() {
                 break;
             }

@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use super::slow_start::SlowStart;
 use super::{Acked, Congestion, initial_window};
 
 /// RFC 9438 §4.6: the window after a loss, to the one before.
@@ -23,6 +24,7 @@ pub struct Cubic {
     epoch: Option<(Instant, f64)>,
     /// Growth that is not a whole byte yet.
     fraction: f64,
+    slow_start: SlowStart,
 }
 
 impl Cubic {
@@ -36,6 +38,7 @@ impl Cubic {
             w_est: 0.0,
             epoch: None,
             fraction: 0.0,
+            slow_start: SlowStart::new(),
         }
     }
 
@@ -94,16 +97,18 @@ impl Congestion for Cubic {
     }
 
     fn on_ack(&mut self, acked: &Acked) {
-        // RFC 9438 §5.8: a window that is not used does not grow.
-        let used = acked.flight_before + 2 * self.packet > self.window
-            || (self.window <= self.threshold && acked.flight_before * 2 >= self.window);
-        if acked.in_recovery || !used {
+        let slow = self.window < self.threshold;
+        // RFC 9438 §5.8
+        if acked.in_recovery || !acked.used(self.window, self.packet, slow) {
             return;
         }
-        if self.window < self.threshold {
-            self.window += acked.bytes;
-        } else {
+        if !slow {
             self.avoid(acked);
+            return;
+        }
+        match self.slow_start.growth(acked) {
+            Some(bytes) => self.window += bytes,
+            None => self.threshold = self.window,
         }
     }
 

@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use super::slow_start::SlowStart;
 use super::{Acked, Congestion, initial_window};
 
 /// The congestion control of RFC 9260 §7.2.
@@ -10,6 +11,7 @@ pub struct NewReno {
     threshold: usize,
     partial_bytes_acked: usize,
     was_idle: bool,
+    slow_start: SlowStart,
 }
 
 impl NewReno {
@@ -21,6 +23,7 @@ impl NewReno {
             threshold: usize::MAX,
             partial_bytes_acked: 0,
             was_idle: false,
+            slow_start: SlowStart::new(),
         }
     }
 
@@ -40,13 +43,16 @@ impl Congestion for NewReno {
 
     fn on_ack(&mut self, acked: &Acked) {
         self.was_idle = false;
-        let full = acked.flight_before >= self.window;
-        if self.window <= self.threshold {
-            // RFC 9260 §7.2.1: L = 1 packet for each SACK would starve a peer that sends one SACK
-            // for a train, so what was acknowledged counts, as RFC 9260 allows with L > 1 where
-            // bursts are limited otherwise (here by pacing).
+        let slow = self.window <= self.threshold;
+        let full = acked.used(self.window, self.packet, slow);
+        if slow {
+            // RFC 9260 §7.2.1 lets the window grow by what was acknowledged, L packets at most.
+            // A peer that sends one SACK for a train would be starved by a small L.
             if acked.cumulative_moved && full && !acked.in_recovery {
-                self.window += acked.bytes;
+                match self.slow_start.growth(acked) {
+                    Some(bytes) => self.window += bytes,
+                    None => self.threshold = self.window - 1,
+                }
             }
         } else {
             self.partial_bytes_acked += acked.bytes;
