@@ -110,6 +110,11 @@ impl Transfer {
         }
     }
 
+    /// Takes an SCTP packet in words.
+    pub(super) fn sctp(&mut self, now: Instant, direction: Direction, words: String) {
+        self.push(now, self.side_of(direction), Act::Packet, words);
+    }
+
     /// Takes a DCCP packet, and gives what is to be said of it in the file.
     pub(super) fn dccp(
         &mut self,
