@@ -90,6 +90,10 @@ pub(crate) struct Transport {
     #[arg(long, value_name = "N")]
     pub(crate) udp_port: Option<u16>,
 
+    /// Largest IP packet in bytes that a stack of our own sends [default: what the path takes]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..))]
+    pub(crate) mtu: Option<u16>,
+
     /// SCTP payload protocol identifier of what is sent (63: HTTP/SCTP)
     #[arg(long, value_name = "N", default_value_t = 63)]
     pub(crate) ppid: u32,
