@@ -196,12 +196,55 @@ impl Watcher {
             None if header.kind.packet_type() != PacketType::Request => return None,
             None => {
                 let peer = SocketAddr::new(path.remote.ip(), remote_port);
-                let title = format!("DCCP ({carrier}) with {peer}");
+                let title = format!("DCCP ({carrier}) with {peer}, its sequence numbers from 0");
                 self.add(Transfer::new(now, self.role, Some(ends), title, "packet"));
                 self.transfers.len() - 1
             }
         };
         self.transfers[index].dccp(now, direction, &packet)
+    }
+
+    /// Takes an SCTP packet.
+    fn sctp(
+        &mut self,
+        now: Instant,
+        direction: Direction,
+        path: Path,
+        carrier: Carrier,
+        bytes: &[u8],
+    ) {
+        let Ok(header) = sctp::packet::Header::decode(bytes) else {
+            return;
+        };
+        let (local_port, remote_port) = match direction {
+            Direction::Sent => (header.source_port, header.destination_port),
+            Direction::Received => (header.destination_port, header.source_port),
+        };
+        let ends = Ends {
+            remote: path.remote,
+            local_port,
+            remote_port,
+        };
+        // The packets of an association may take several ways.
+        let same_ports =
+            |known: Ends| (known.local_port, known.remote_port) == (local_port, remote_port);
+        let begins = bytes.get(sctp::packet::Header::LEN) == Some(&sctp::chunk::ChunkType::INIT.0);
+        let known = self.transfers.iter().rposition(|transfer| {
+            transfer
+                .ends
+                .is_some_and(|known| known == ends || (!begins && same_ports(known)))
+        });
+        let index = match known {
+            Some(index) => index,
+            None if !begins => return,
+            None => {
+                let peer = SocketAddr::new(path.remote.ip(), remote_port);
+                let title = format!("SCTP ({carrier}) with {peer}");
+                self.add(Transfer::new(now, self.role, Some(ends), title, "packet"));
+                self.transfers.len() - 1
+            }
+        };
+        self.transfers[index].sctp(now, direction, sctp::packet::describe(bytes));
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
@@ -293,8 +336,10 @@ impl Observer for Eye {
         let mut watcher = lock(&self.shared);
         let comment = match self.protocol {
             Protocol::Dccp => watcher.dccp(now, direction, path, self.carrier, bytes),
-            // There is no stack of ours for it.
-            Protocol::Sctp => None,
+            Protocol::Sctp => {
+                watcher.sctp(now, direction, path, self.carrier, bytes);
+                None
+            }
         };
         let Some(file) = &mut watcher.file else {
             return;
