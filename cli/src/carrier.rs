@@ -107,7 +107,6 @@ pub(crate) fn dccp_config(carrier: Carrier, address: IpAddr, sending: Sending) -
         max_packet: sending
             .mtu
             .map_or(default.max_packet, |mtu| usize::from(mtu) - headers),
-        ecn: true,
         // Raw IP is used beside kernels, which begin with the size of their link.
         link_mtu: (carrier == Carrier::Raw).then_some(ETHERNET_MTU),
         ..dccp::Config::default()

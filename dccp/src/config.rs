@@ -28,11 +28,15 @@ pub struct Config {
     /// The first number of every connection; `None`: one that nobody can guess (RFC 4340 §7.2).
     /// For simulations of numbers that wrap. Default: none.
     pub initial_sequence: Option<Seq>,
-    /// Whether the carrier reads and writes the ECN field of the IP header. If not, the peer is
-    /// told so (ECN Incapable, RFC 4340 §12.1). Default: no.
+    /// Whether the carrier reads and writes the ECN field of the IP header: whether
+    /// [`Datagram::ecn`](crate::Datagram::ecn) is what came, and
+    /// [`Transmit::ecn`](crate::Transmit::ecn) goes out. A driver that cannot do both sets `false`,
+    /// and the peer is told so (ECN Incapable, RFC 4340 §12.1): if the field were only seemingly
+    /// read, marks would be lost, and with them the fairness to other traffic. Default: yes.
     pub ecn: bool,
     /// Whether to ask the peer for NDP Count (RFC 4340 §7.7), which tells lost data from lost
-    /// acknowledgements. Default: no.
+    /// acknowledgements, whatever its congestion control; of CCID 3 it is always asked for.
+    /// Default: no.
     pub ndp_count: bool,
     /// Whether to have the peer check our data with Data Checksums, a CRC-32c in each data packet
     /// (RFC 4340 §9.3). Those of the peer are always checked. Default: no.
@@ -136,7 +140,7 @@ impl Default for Config {
             ccids: vec![Ccid::CCID2, Ccid::CCID3],
             sequence_window: 1000,
             initial_sequence: None,
-            ecn: false,
+            ecn: true,
             ndp_count: false,
             check_data_checksum: false,
             min_checksum_coverage: 0,

@@ -108,9 +108,12 @@ impl Connection {
             service: self.ends.service,
         };
         let seq = self.next_seq();
-        cx.options.reset(self.option_room(cx, &kind));
+        // What finds no room beside the cookie is asked for later.
+        let room = self.option_room(cx, &kind);
+        cx.options.reset(room.saturating_sub(COOKIE_LEN + 2));
         self.write_options(cx, now, &kind, seq);
         let cookie = seal(self.features.export());
+        cx.options.set_limit(room);
         let fits = cx.options.push(DccpOption::InitCookie(&cookie));
         if fits {
             cx.reply(self.ends.path, &self.header(kind, seq));

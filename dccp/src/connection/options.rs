@@ -57,6 +57,9 @@ impl Connection {
         p: &Incoming<'_>,
     ) -> Result<Said, Reset> {
         let mut said = Said::default();
+        // Elapsed Time is of the packet acknowledged, that of a Timestamp Echo of the one with the
+        // Timestamp (RFC 4340 §13.2, §13.3).
+        let (mut elapsed_time, mut echo_elapsed) = (None, 0);
         let mut had_features = false;
         let mut cookies: Vec<Bytes> = Vec::new();
         for bound in p.packet.options.on(p.packet_type()) {
@@ -83,9 +86,8 @@ impl Connection {
                 DccpOption::SlowReceiver => said.slow_receiver = true,
                 DccpOption::NdpCount(count) => said.ndp_count = Some(count),
                 DccpOption::Timestamp(stamp) => self.debt.owe_echo(stamp, now),
-                DccpOption::TimestampEcho { elapsed, .. } | DccpOption::ElapsedTime(elapsed) => {
-                    said.elapsed = TICK * elapsed;
-                }
+                DccpOption::TimestampEcho { elapsed, .. } => echo_elapsed = elapsed,
+                DccpOption::ElapsedTime(elapsed) => elapsed_time = Some(elapsed),
                 DccpOption::DataChecksum(checksum) => said.data_checksum = Some(checksum),
                 DccpOption::InitCookie(cookie) => {
                     let room = super::output::COOKIE_ROOM;
@@ -107,6 +109,7 @@ impl Connection {
                 DccpOption::Mandatory | DccpOption::Unknown { .. } => {}
             }
         }
+        said.elapsed = TICK * elapsed_time.unwrap_or(echo_elapsed);
         self.features.on_packet_done(p.seq, had_features);
         if p.packet_type() == PacketType::Response {
             self.cookies = cookies;

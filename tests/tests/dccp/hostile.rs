@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use dccp::ccid::Ccid;
 use dccp::packet::{
     AckVector, DccpOption, Feature, Kind, OptionWriter, PacketType, Reset, ResetCode, Side as Of,
 };
 use dccp::{CloseReason, Seq, ServiceCode};
 use tests::link::Random;
-use tests::netsim::{Carrier, Network, Node as _, address};
+use tests::netsim::{Carrier, Line, Network, Node as _, address};
 use tests::packets::{
     PORT, Pair, SERVICE, Scenario, Speech, Talker, config, encode, header, request_options, type_of,
 };
@@ -409,7 +410,7 @@ fn dv3_dr4_requests_for_other_services_and_ports_are_refused() {
 }
 
 #[test]
-fn dh1_dh2_dh3_what_is_no_packet_is_not_answered() {
+fn dh1_dh2_dh3_du2_what_is_no_packet_is_not_answered() {
     let mut besieged = Besieged::new(|_| {});
     let mut random = Random::new(3);
     let good = encode(
@@ -534,6 +535,64 @@ fn ds9_numbers_and_ports_of_two_connections_have_nothing_in_common() {
 }
 
 #[test]
+fn di4_without_cookies_a_table_of_limited_size_takes_requests() {
+    let mut besieged = Besieged::new(|config| {
+        config.half_open = 4;
+        config.cookies_above = usize::MAX;
+    });
+    for _ in 0..10 {
+        besieged.send(
+            header(request(SERVICE), Seq::new(5)),
+            &request_options(),
+            &[],
+        );
+    }
+    besieged.run_for(Duration::from_secs(1));
+    assert_eq!(besieged.answers(PacketType::Response), 4);
+    assert_eq!(besieged.answers(PacketType::Reset), 6);
+    // They are forgotten in time.
+    besieged.run_for(Duration::from_secs(40));
+    besieged.send(
+        header(request(SERVICE), Seq::new(5)),
+        &request_options(),
+        &[],
+    );
+    besieged.run_for(Duration::from_secs(1));
+    assert_eq!(besieged.answers(PacketType::Response), 5);
+}
+
+#[test]
+fn du4_a_server_answers_to_the_port_that_a_packet_came_from() {
+    let mut besieged = Besieged::new(|_| {});
+    for port in [1, 6511, 40_000, 65_535] {
+        let from = (std::net::Ipv4Addr::new(198, 51, 100, 7), port).into();
+        let with = dccp::packet::Header {
+            source_port: port,
+            ..header(request(SERVICE), Seq::new(5))
+        };
+        let packet = encode(
+            Carrier::Udp,
+            from,
+            address(2, 0),
+            &with,
+            &request_options(),
+            &[],
+        );
+        let to = besieged.server.address();
+        besieged
+            .network
+            .forge(Duration::ZERO, from, to, Side::Server, packet);
+        besieged.run_for(Duration::from_millis(10));
+        let last = besieged.network.trace().entries().last();
+        let last = last.map(|entry| &entry.line);
+        assert!(
+            matches!(last, Some(Line::Packet { destination, .. }) if *destination == from),
+            "{last:?}"
+        );
+    }
+}
+
+#[test]
 fn di3_a_cookie_that_is_not_ours_makes_no_connection() {
     let mut besieged = Besieged::new(|config| config.cookies_above = 0);
     for length in [1, 16, 60, 120, 253] {
@@ -549,6 +608,23 @@ fn di3_a_cookie_that_is_not_ours_makes_no_connection() {
     besieged.run_for(Duration::from_secs(1));
     assert_eq!(besieged.server.connected(), 0);
     assert_eq!(besieged.answers(PacketType::Response), 0);
+}
+
+#[test]
+fn di5_what_was_negotiated_comes_back_with_the_cookie() {
+    for ccid in [Ccid::CCID2, Ccid::CCID3] {
+        let says = Speech {
+            closes: false,
+            ..Speech::of(20, 1000)
+        };
+        let mut scenario = Scenario::new(Carrier::Udp, says);
+        scenario.server.cookies_above = 0;
+        scenario.client.ccids = vec![ccid];
+        let pair = scenario.run(Duration::from_secs(2));
+        assert!(pair.client.received() > 10);
+        let congestion = pair.server.stats().expect("it is there").congestion;
+        assert_eq!(congestion.rate > 0, ccid == Ccid::CCID3, "{congestion:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Options that a connection cannot take: what resets it, and with what.
 
+use std::time::Duration;
+
 use super::pair::{Forged, Pair};
 use crate::packet::{Checksum, Kind, Packet, Reset, ResetCode};
 use crate::{CloseReason, ConnectionId, Event, Seq, State};
@@ -118,4 +120,28 @@ fn df3_every_change_in_the_window_is_answered_on_the_next_packet() {
         "Confirm R(Sequence Window 50), Confirm R(Ack Ratio 1), empty Confirm R(feature 126)";
     assert!(answers.contains(expected), "{answers}");
     assert_eq!(pair.z.endpoint.stats(z).unwrap().state, State::Open);
+}
+
+#[test]
+fn elapsed_time_counts_before_that_of_a_timestamp_echo() {
+    const MS: Duration = Duration::from_millis(1);
+    // 5 ms and 20 ms, in units of 10 µs.
+    let (elapsed, echo) = ([43, 4, 1, 244], [42, 8, 0, 0, 0, 1, 7, 208]);
+    let rtt = |options: &[u8]| {
+        let (mut pair, a, z) = known();
+        pair.take_sent(false);
+        pair.z.send(pair.now, z, b"hello").unwrap();
+        pair.poll();
+        pair.now += 30 * MS;
+        let kind = Kind::Ack {
+            ack: Seq::new(5001),
+        };
+        pair.forge(true, a, 1002, kind, Forged { options, data: b"" });
+        // The handshake took 20 ms.
+        pair.z.endpoint.stats(z).unwrap().rtt.unwrap() * 8 - 20 * MS * 7
+    };
+    assert_eq!(rtt(&[]), 30 * MS);
+    assert_eq!(rtt(&echo), 10 * MS);
+    assert_eq!(rtt(&[elapsed.as_slice(), &echo].concat()), 25 * MS);
+    assert_eq!(rtt(&[echo.as_slice(), &elapsed].concat()), 25 * MS);
 }
