@@ -203,10 +203,10 @@ impl Endpoint {
             Event::Missing(_) => Some(0),
             Event::Connected { .. } | Event::Writable | Event::Settled | Event::Closed(_) => None,
         };
-        if let Some(bytes) = bytes {
-            if let Some(connection) = self.get_mut(id) {
-                connection.1.on_message_taken(bytes);
-            }
+        if let Some(bytes) = bytes
+            && let Some((_, connection)) = self.get_mut(id)
+        {
+            connection.on_message_taken(bytes);
         }
         Some((id, event))
     }
