@@ -217,7 +217,8 @@ fn dd2_one_packet_acknowledged_a_hundred_times_counts_once() {
         }
         pair.run_for(Duration::from_millis(500));
         let after = pair.server.stats().expect("it is there").congestion;
-        assert_eq!(before.cwnd, after.cwnd);
+        // A nonce echo that happens to be wrong makes it smaller.
+        assert!(after.cwnd <= before.cwnd, "{after:?}");
     }
 }
 
