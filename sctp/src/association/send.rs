@@ -51,9 +51,26 @@ impl Association {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        if self.state.is_closed() {
-            return None;
+        loop {
+            if self.state.is_closed() {
+                return None;
+            }
+            let waiting = self.control.len();
+            let transmit = self.poll_one(cx, now, limit, out);
+            // A control chunk that no packet can hold was dropped: what is behind it?
+            if transmit.is_some() || self.control.len() == waiting {
+                return transmit;
+            }
         }
+    }
+
+    fn poll_one(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         let path = self.next_path(cx, now)?;
         if self.paths[path].mtu.set_limit(limit) {
             let size = self.paths[path].mtu.current();

@@ -7,4 +7,5 @@ mod hostile;
 mod limits;
 mod pair;
 mod paths;
+mod session;
 mod set_up_again;
