@@ -427,6 +427,7 @@ impl Network {
             at,
             side,
             line: Line::Packet {
+                destination: departure.destination,
                 payload,
                 ecn: departure.ecn,
                 fate: passed.fate,
