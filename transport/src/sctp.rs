@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use bytes::Bytes;
 use proto::machine::{CloseReason, Datagram, Ecn, StreamId, Transmit};
 use sctp::cause::CauseCode;
 use sctp::{AssociationId, Endpoint, Event, PathChange, SendOptions};
@@ -67,8 +68,6 @@ pub struct SctpStack {
     max_message: usize,
     /// Those begun here that are not made yet.
     connecting: BTreeSet<AssociationId>,
-    /// Where the packet polled last goes.
-    last: Option<Path>,
     observer: Option<Observer>,
 }
 
@@ -90,7 +89,6 @@ impl SctpStack {
             endpoint: Endpoint::new(config, seed),
             client,
             connecting: BTreeSet::new(),
-            last: None,
             observer: None,
         }
     }
@@ -160,9 +158,7 @@ impl Stack for SctpStack {
     }
 
     fn handle_rejected(&mut self, now: Instant, limit: usize) {
-        if let Some(path) = self.last {
-            self.endpoint.handle_rejected(now, to_sctp(path), limit);
-        }
+        self.endpoint.handle_rejected(now, limit);
     }
 
     fn poll_transmit(
@@ -176,7 +172,6 @@ impl Stack for SctpStack {
             local: transmit.path.local,
             remote: transmit.path.remote,
         };
-        self.last = Some(path);
         Some(Transmit {
             segment_size: transmit.segment_size,
             ecn: match transmit.ecn {
@@ -221,6 +216,12 @@ impl Stack for SctpStack {
                     ordered,
                     end_of_message,
                     ..Datagram::message((), payload)
+                }),
+                // What follows has no place that is known, like an unordered message (HM7).
+                Event::MessageCut { stream, .. } => StackEvent::Message(Datagram {
+                    stream: StreamId(stream),
+                    ordered: false,
+                    ..Datagram::message((), Bytes::new())
                 }),
                 Event::Writable { .. } => StackEvent::Writable,
                 Event::PathChange { path, change } => {
