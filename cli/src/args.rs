@@ -89,6 +89,10 @@ pub(crate) struct Transport {
     #[arg(long, value_name = "N")]
     pub(crate) udp_port: Option<u16>,
 
+    /// Largest IP packet in bytes that a stack of our own sends [default: what the path takes]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..))]
+    pub(crate) mtu: Option<u16>,
+
     /// SCTP payload protocol identifier of what is sent (63: HTTP/SCTP)
     #[arg(long, value_name = "N", default_value_t = 63)]
     pub(crate) ppid: u32,
@@ -131,9 +135,6 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) transport: Transport,
-
-    #[command(flatten)]
-    pub(crate) sight: Sight,
 
     /// Address to listen on; repeatable [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
@@ -180,6 +181,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+
     /// Show requests and answers on stderr
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -208,9 +212,6 @@ pub(crate) struct Get {
 
     #[command(flatten)]
     pub(crate) transport: Transport,
-
-    #[command(flatten)]
-    pub(crate) sight: Sight,
 
     /// SCTP or DCCP port, when the target names none [default: 80 with a host, 8080 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -300,6 +301,9 @@ pub(crate) struct Get {
     /// Open the file in the viewer for its type, after success
     #[arg(long, conflicts_with = "head")]
     pub(crate) open: bool,
+
+    #[command(flatten)]
+    pub(crate) sight: Sight,
 
     /// Show what is sent and received on stderr
     #[arg(short, long)]

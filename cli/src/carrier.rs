@@ -71,16 +71,32 @@ pub(crate) fn seed() -> io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// The settings of a DCCP stack in `carrier`, for a client.
-pub(crate) fn dccp_config(carrier: Carrier, ccid: Option<u8>) -> dccp::Config {
+/// What was said of how a stack of our own sends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sending {
+    /// The congestion control; `None` leaves it to the two ends.
+    pub(crate) ccid: Option<u8>,
+    /// The largest IP packet in bytes; `None` looks for what the path takes.
+    pub(crate) mtu: Option<u16>,
+}
+
+/// The settings of a DCCP stack in `carrier`, for a client of `address` or a server at it.
+pub(crate) fn dccp_config(carrier: Carrier, address: IpAddr, sending: Sending) -> dccp::Config {
     let default = dccp::Config::default();
+    let ip = if address.is_ipv4() { 20 } else { 40 };
+    let headers = match carrier {
+        Carrier::Raw => ip,
+        Carrier::Kernel | Carrier::Udp(_) => ip + 8,
+    };
     dccp::Config {
         carrier: match carrier {
             Carrier::Raw => dccp::Carrier::Ip,
             Carrier::Kernel | Carrier::Udp(_) => dccp::Carrier::Udp,
         },
-        ccids: ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
-        ecn: true,
+        ccids: sending.ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
+        max_packet: sending
+            .mtu
+            .map_or(default.max_packet, |mtu| usize::from(mtu) - headers),
         // Raw IP is used beside kernels, which begin with the size of their link.
         link_mtu: (carrier == Carrier::Raw).then_some(ETHERNET_MTU),
         ..dccp::Config::default()
@@ -126,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_the_kernel_and_then_udp() {
+    fn du1_auto_is_the_kernel_and_then_udp_on_the_registered_port() {
         let of = |via, protocol| carriers(via, protocol, None);
         let udp = Carrier::Udp(6511);
         assert_eq!(of(Via::Auto, Protocol::Dccp), [Carrier::Kernel, udp]);
@@ -138,6 +154,21 @@ mod tests {
             carriers(Via::Udp, Protocol::Dccp, Some(7)),
             [Carrier::Udp(7)]
         );
+    }
+
+    #[test]
+    fn an_mtu_is_that_of_ip() {
+        let largest = |carrier, address: &str| {
+            let sending = Sending {
+                mtu: Some(1500),
+                ..Sending::default()
+            };
+            dccp_config(carrier, address.parse().unwrap(), sending).max_packet
+        };
+        assert_eq!(largest(Carrier::Udp(1), "192.0.2.1"), 1472);
+        assert_eq!(largest(Carrier::Udp(1), "::1"), 1452);
+        assert_eq!(largest(Carrier::Raw, "192.0.2.1"), 1480);
+        assert_eq!(largest(Carrier::Raw, "::1"), 1460);
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
             .collect(),
         service_codes: args.transport.served_codes(),
         ccid: args.transport.ccid,
+        mtu: args.transport.mtu,
         ppid: args.transport.ppid,
         max_connections: args
             .max_connections

@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) service_codes: Vec<u32>,
     /// DCCP's congestion control; `None` is the kernel's choice.
     pub(crate) ccid: Option<u8>,
+    /// The largest IP packet of a stack of our own; `None` looks for what the path takes.
+    pub(crate) mtu: Option<u16>,
     /// SCTP's payload protocol identifier on what is sent.
     pub(crate) ppid: u32,
     /// How many connections may be open at once; `None` is the driver's default.
@@ -258,6 +260,9 @@ fn open<L>(
             Err(error @ (ServeError::NotAvailable(_) | ServeError::Udp(_)))
                 if options.carriers.len() > 1 =>
             {
+                if options.verbose {
+                    tell(&format!("not listening over {carrier}: {error}\n"));
+                }
                 left_out = Some(error);
             }
             Err(error) => return Err(error),
@@ -265,7 +270,7 @@ fn open<L>(
     }
     match left_out {
         Some(error) if doors.places.is_empty() => return Err(error),
-        Some(error @ ServeError::Udp(_)) if !options.quiet => {
+        Some(error @ ServeError::Udp(_)) if !options.quiet && !options.verbose => {
             tell(&format!("not listening in UDP: {error}\n"));
         }
         Some(_) | None => {}

@@ -9,7 +9,7 @@ use crate::{Seq, ServiceCode};
 /// transfers and an open network. The RFC's name of each is in its text.
 ///
 /// [`Endpoint::new`](crate::Endpoint::new) brings values that cannot be into range; each field
-/// says its own.
+/// says its own. Times are at most ten years: [`Duration::MAX`] is for ever.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What packets travel in. Default: UDP.
@@ -28,11 +28,15 @@ pub struct Config {
     /// The first number of every connection; `None`: one that nobody can guess (RFC 4340 §7.2).
     /// For simulations of numbers that wrap. Default: none.
     pub initial_sequence: Option<Seq>,
-    /// Whether the carrier reads and writes the ECN field of the IP header. If not, the peer is
-    /// told so (ECN Incapable, RFC 4340 §12.1). Default: no.
+    /// Whether the carrier reads and writes the ECN field of the IP header: whether
+    /// [`Datagram::ecn`](crate::Datagram::ecn) is what came, and
+    /// [`Transmit::ecn`](crate::Transmit::ecn) goes out. A driver that cannot do both sets `false`,
+    /// and the peer is told so (ECN Incapable, RFC 4340 §12.1): if the field were only seemingly
+    /// read, marks would be lost, and with them the fairness to other traffic. Default: yes.
     pub ecn: bool,
     /// Whether to ask the peer for NDP Count (RFC 4340 §7.7), which tells lost data from lost
-    /// acknowledgements. Default: no.
+    /// acknowledgements, whatever its congestion control; of CCID 3 it is always asked for.
+    /// Default: no.
     pub ndp_count: bool,
     /// Whether to have the peer check our data with Data Checksums, a CRC-32c in each data packet
     /// (RFC 4340 §9.3). Those of the peer are always checked. Default: no.
@@ -71,7 +75,8 @@ pub struct Config {
     /// Bytes of messages of one connection that wait in the event queue; what comes beyond is
     /// dropped and reported to the peer (Data Dropped, code 2). Default: 8 MiB.
     pub receive_bytes: usize,
-    /// Messages of one connection that wait in the event queue. Default: 8,192.
+    /// Messages of one connection, and reports of missing ones, that wait in the event queue.
+    /// Default: 8,192.
     pub receive_messages: usize,
     /// Packets in one train (1 to 64, the kernel's limit for UDP GSO). Default: 64.
     pub max_train: usize,
@@ -136,7 +141,7 @@ impl Default for Config {
             ccids: vec![Ccid::CCID2, Ccid::CCID3],
             sequence_window: 1000,
             initial_sequence: None,
-            ecn: false,
+            ecn: true,
             ndp_count: false,
             check_data_checksum: false,
             min_checksum_coverage: 0,
@@ -174,6 +179,9 @@ impl Default for Config {
     }
 }
 
+/// Ten years: what is longer is as good as for ever, and could not be added to a time.
+const LONGEST_TIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// No path is taken to carry less, and an Ack with its options fits.
 pub(crate) const LEAST_PACKET: usize = 256;
 
@@ -193,6 +201,18 @@ impl Config {
         self.base_packet = self.base_packet.clamp(LEAST_PACKET, self.max_packet);
         self.max_window = self.max_window.clamp(4, 1 << 20);
         self.ack_delay = self.ack_delay.min(Duration::from_millis(200));
+        for time in [
+            &mut self.probe_again,
+            &mut self.connect_timeout,
+            &mut self.respond_timeout,
+            &mut self.part_open_timeout,
+            &mut self.give_up,
+            &mut self.drain_timeout,
+            &mut self.close_timeout,
+            &mut self.time_wait,
+        ] {
+            *time = (*time).min(LONGEST_TIME);
+        }
         self
     }
 }

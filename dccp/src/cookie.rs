@@ -10,7 +10,7 @@
 //! |                        ISS (6 bytes)                          |
 //! |                        ISR (6 bytes)                          |
 //! |           Outcome of feature negotiation (15 bytes)           |
-//! |              HMAC-SHA-256, its first 16 bytes                 |
+//! |              HMAC-SHA-256, its first 12 bytes                 |
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 //!
@@ -32,7 +32,10 @@ use crate::{Seq, ServiceCode};
 /// it is in PARTOPEN.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
 
-const MAC_LEN: usize = 16;
+/// 96 bits, to be guessed within a minute. With more, a Response that confirms features and holds
+/// a cookie would be longer than three times the 36 bytes of this crate's own Request, and would
+/// not be sent.
+const MAC_LEN: usize = 12;
 const CONTENT_LEN: usize = 4 + 4 + 6 + 6 + EXPORT_LEN;
 
 /// Bytes of a cookie.
@@ -63,6 +66,8 @@ pub(crate) enum CookieError {
 pub(crate) struct Cookies {
     secret: [u8; 32],
     epoch: Option<Instant>,
+    /// The latest time, in seconds since then.
+    latest: u64,
     /// The keys of this minute and the one before, and which minute this is.
     minute: u64,
     keys: [Hmac<Sha256>; 2],
@@ -76,6 +81,7 @@ impl Cookies {
         Self {
             secret,
             epoch: None,
+            latest: 0,
             minute: 0,
             keys,
         }
@@ -144,12 +150,14 @@ impl Cookies {
     fn seconds(&mut self, now: Instant) -> u64 {
         let epoch = *self.epoch.get_or_insert(now);
         let seconds = now.saturating_duration_since(epoch).as_secs();
-        let minute = minute_of(seconds);
-        if minute != self.minute {
+        // A clock that goes back is taken to stand still.
+        self.latest = self.latest.max(seconds);
+        let minute = minute_of(self.latest);
+        if minute > self.minute {
             self.keys = [key(&self.secret, minute), key(&self.secret, minute - 1)];
             self.minute = minute;
         }
-        seconds
+        self.latest
     }
 }
 

@@ -78,9 +78,7 @@ pub trait Stack {
 
     /// Whether a peer takes the first message as the end of the handshake too. If so, a client
     /// sends nothing before it.
-    fn ends_handshake_with_data(&self) -> bool {
-        false
-    }
+    fn ends_handshake_with_data(&self) -> bool;
 
     /// Ends a connection at once, so that the peer knows that it failed. [`StackEvent::Closed`]
     /// follows here too, as it does after [`StackSendError::Closed`]: a connection that was

@@ -42,6 +42,7 @@ pub(super) struct Job {
     pub(super) ppid: u32,
     pub(super) service_code: u32,
     pub(super) ccid: Option<u8>,
+    pub(super) mtu: Option<u16>,
     pub(super) local: Vec<IpAddr>,
     /// Other addresses of the server.
     pub(super) peers: Vec<IpAddr>,
@@ -186,6 +187,7 @@ fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failu
         ppid: args.transport.ppid,
         service_code: args.transport.sent_code()?,
         ccid: args.transport.ccid,
+        mtu: args.transport.mtu,
         local: args.bind.clone(),
         peers: args.peer.clone(),
         parallel: args.parallel.into(),

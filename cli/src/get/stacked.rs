@@ -17,7 +17,7 @@ use transport::{
 
 use super::drive;
 use super::job::Job;
-use crate::carrier::{self, Carrier};
+use crate::carrier::{self, Carrier, Sending};
 use crate::clock;
 use crate::sight::{Seen, Watched};
 
@@ -234,7 +234,11 @@ fn dccp_stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<Watched, Con
         udp_port: carrier.udp_port(),
         local: Some(local),
     };
-    let config = carrier::dccp_config(carrier, job.ccid);
+    let sending = Sending {
+        ccid: job.ccid,
+        mtu: job.mtu,
+    };
+    let config = carrier::dccp_config(carrier, local, sending);
     let stack = carrier::dccp_stack(config, client).map_err(ConnectError::Io)?;
     Ok(Watched::new(stack, &job.watch))
 }

@@ -10,7 +10,7 @@ use transport::{
 };
 
 use super::{Housed, Options, ServeError};
-use crate::carrier::{self, Carrier};
+use crate::carrier::{self, Carrier, Sending};
 use crate::sight::{Seen, Watch, Watched};
 
 /// The first of the ports that nobody is given for good (RFC 6335 §6).
@@ -33,7 +33,11 @@ pub(super) fn dccp<V>(
 where
     V: Service<Machine: Send, Application: Send> + Send + 'static,
 {
-    let default = carrier::dccp_config(carrier, options.ccid);
+    let sending = Sending {
+        ccid: options.ccid,
+        mtu: options.mtu,
+    };
+    let default = carrier::dccp_config(carrier, address.ip(), sending);
     let config = dccp::Config {
         listen: Some(address.port()),
         service_codes: options

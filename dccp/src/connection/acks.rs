@@ -117,7 +117,10 @@ impl AckDebt {
             let elapsed = ticks(now.saturating_duration_since(at));
             if options.push(DccpOption::TimestampEcho { timestamp, elapsed }) {
                 self.echo = None;
-                return;
+                // Of the packet acknowledged it tells only if that had the Timestamp.
+                if self.newest_at == Some(at) {
+                    return;
+                }
             }
         }
         let waited = self.newest_at.map(|at| now.saturating_duration_since(at));
@@ -133,8 +136,9 @@ fn ticks(time: Duration) -> u32 {
 }
 
 impl Connection {
-    /// Data came: an acknowledgement is owed at once when a hole appeared or was filled, for a
-    /// mark, and for every Ack Ratio packets; else within the delay (RFC 4340 §11.3).
+    /// Data came: an acknowledgement is owed at once when a hole appeared or was filled, and for
+    /// every Ack Ratio packets; else within the delay (RFC 4340 §11.3). For marks the congestion
+    /// control asks, once in a round trip.
     pub(super) fn owe_for_data(&mut self, cx: &Context, now: Instant, at_once: bool) {
         if !self.receiver.uses_ack_ratio() {
             return;
@@ -265,5 +269,29 @@ impl Connection {
         if self.wish == Wish::Close {
             self.begin_close(cx, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_of_an_older_packet_does_not_stand_for_elapsed_time() {
+        let start = crate::test_support::start();
+        let ms = Duration::from_millis;
+        let written = |newest: Instant| {
+            let mut debt = AckDebt::default();
+            debt.owe_echo(7, start);
+            debt.on_newest(newest);
+            let mut options = OptionWriter::default();
+            options.reset(100);
+            debt.write(start + ms(30), &mut options);
+            let read = crate::packet::Options::new(options.bytes());
+            read.map(|option| format!("{option:?}")).collect::<Vec<_>>()
+        };
+        let echo = "TimestampEcho { timestamp: 7, elapsed: 3000 }";
+        assert_eq!(written(start), [echo]);
+        assert_eq!(written(start + ms(20)), [echo, "ElapsedTime(1000)"]);
     }
 }

@@ -108,9 +108,12 @@ impl Connection {
             service: self.ends.service,
         };
         let seq = self.next_seq();
-        cx.options.reset(self.option_room(cx, &kind));
+        // What finds no room beside the cookie is asked for later.
+        let room = self.option_room(cx, &kind);
+        cx.options.reset(room.saturating_sub(COOKIE_LEN + 2));
         self.write_options(cx, now, &kind, seq);
         let cookie = seal(self.features.export());
+        cx.options.set_limit(room);
         let fits = cx.options.push(DccpOption::InitCookie(&cookie));
         if fits {
             cx.reply(self.ends.path, &self.header(kind, seq));
@@ -172,6 +175,7 @@ impl Connection {
             syncs: Bucket::default(),
             queued_bytes: 0,
             queued_messages: 0,
+            missing: 0,
             counts: Counts::default(),
         }
     }
@@ -201,7 +205,6 @@ impl Connection {
         self.cookies = Vec::new();
         self.features.on_open();
         if let Phase::Respond { early, .. } = before {
-            self.begin_congestion_control(cx);
             self.announce(cx);
             if let Early::Kept(data) = early {
                 self.deliver_message(cx, data);

@@ -10,7 +10,7 @@ use super::state::Phase;
 use super::steps::Incoming;
 use super::{CloseReason, Connection};
 use crate::ccid::Arrived;
-use crate::endpoint::{Context, Ecn, Event};
+use crate::endpoint::{Context, Ecn};
 use crate::packet::{Bound, DccpOption, PacketState, PacketType, Reset, ResetCode};
 
 /// What the options of a packet said that is of use once all are read.
@@ -47,6 +47,10 @@ impl Connection {
         if let (Some(ack), true) = (p.ack, p.packet_type() != PacketType::Sync) {
             self.on_acknowledged(cx, now, p, ack);
         }
+        if self.is_half_open() && p.packet_type() != PacketType::Request {
+            // OPEN begins with this packet (step 11), whose data is the first to be reported on.
+            self.begin_congestion_control(cx);
+        }
         self.mark_acknowledgeable(cx, now, p)
     }
 
@@ -57,6 +61,9 @@ impl Connection {
         p: &Incoming<'_>,
     ) -> Result<Said, Reset> {
         let mut said = Said::default();
+        // Elapsed Time is of the packet acknowledged, that of a Timestamp Echo of the one with the
+        // Timestamp (RFC 4340 §13.2, §13.3).
+        let (mut elapsed_time, mut echo_elapsed) = (None, 0);
         let mut had_features = false;
         let mut cookies: Vec<Bytes> = Vec::new();
         for bound in p.packet.options.on(p.packet_type()) {
@@ -83,9 +90,8 @@ impl Connection {
                 DccpOption::SlowReceiver => said.slow_receiver = true,
                 DccpOption::NdpCount(count) => said.ndp_count = Some(count),
                 DccpOption::Timestamp(stamp) => self.debt.owe_echo(stamp, now),
-                DccpOption::TimestampEcho { elapsed, .. } | DccpOption::ElapsedTime(elapsed) => {
-                    said.elapsed = TICK * elapsed;
-                }
+                DccpOption::TimestampEcho { elapsed, .. } => echo_elapsed = elapsed,
+                DccpOption::ElapsedTime(elapsed) => elapsed_time = Some(elapsed),
                 DccpOption::DataChecksum(checksum) => said.data_checksum = Some(checksum),
                 DccpOption::InitCookie(cookie) => {
                     let room = super::output::COOKIE_ROOM;
@@ -107,6 +113,7 @@ impl Connection {
                 DccpOption::Mandatory | DccpOption::Unknown { .. } => {}
             }
         }
+        said.elapsed = TICK * elapsed_time.unwrap_or(echo_elapsed);
         self.features.on_packet_done(p.seq, had_features);
         if p.packet_type() == PacketType::Response {
             self.cookies = cookies;
@@ -135,9 +142,7 @@ impl Connection {
             Place::Duplicate => return self.on_duplicate(p),
             Place::New { lost } => lost,
         };
-        if lost > 0 {
-            self.tell(cx, Event::Missing(lost));
-        }
+        self.tell_missing(cx, lost);
         let marked = p.ecn == Ecn::Ce;
         let state = if marked {
             PacketState::Marked
@@ -165,7 +170,7 @@ impl Connection {
             self.debt.owe_now();
         }
         if data.is_some() {
-            self.owe_for_data(cx, now, gap || marked);
+            self.owe_for_data(cx, now, gap);
         }
         Continue(())
     }

@@ -17,6 +17,10 @@ const WAITING: usize = 16;
 /// Bytes of Init Cookies of the peer that are kept and echoed, option headers included.
 pub(super) const COOKIE_ROOM: usize = 512;
 
+/// Bytes of options on a Request, at least, Padding included: an answer of three times its size
+/// then has room for what a server wants to agree on beside an Init Cookie.
+const REQUEST_OPTIONS: usize = 20;
+
 /// A packet without data of its own that is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Output {
@@ -218,6 +222,9 @@ impl Connection {
         let seq = self.next_seq();
         cx.options.reset(room.min(kind.max_options_len()) & !3);
         self.write_options(cx, now, &kind, seq);
+        if matches!(kind, Kind::Request { .. }) {
+            cx.options.pad_to(REQUEST_OPTIONS);
+        }
         self.header(kind, seq).encode(cx.options.bytes(), out);
         cx.checksum_out(&self.ends.path).seal(&mut out[start..]);
         self.note_sent(now, seq, None, ecn);

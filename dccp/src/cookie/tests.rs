@@ -278,6 +278,7 @@ fn a_response_with_a_cookie_is_at_most_3_times_the_smallest_request() {
 fn wishes_that_find_no_room_beside_a_cookie_are_left_for_later() {
     let config = Config {
         ccids: vec![Ccid::CCID3, Ccid::CCID2],
+        ecn: false,
         ndp_count: true,
         check_data_checksum: true,
         min_checksum_coverage: 3,

@@ -35,11 +35,11 @@ enum Call {
 fn call() -> impl Strategy<Value = Call> {
     let end = 0..2_usize;
     prop_oneof![
-        8 => (end.clone(), 0..4_u16, 1..30_000_usize, any::<bool>())
+        20 => (end.clone(), 0..4_u16, 1..30_000_usize, any::<bool>())
             .prop_map(|(end, stream, len, unordered)| Call::Send { end, stream, len, unordered }),
-        8 => (0..400_u64).prop_map(Call::Wait),
-        1 => (end.clone(), any::<bool>()).prop_map(|(end, paused)| Call::Pause { end, paused }),
-        1 => any::<bool>().prop_map(Call::Cut),
+        20 => (0..400_u64).prop_map(Call::Wait),
+        3 => (end.clone(), any::<bool>()).prop_map(|(end, paused)| Call::Pause { end, paused }),
+        2 => any::<bool>().prop_map(Call::Cut),
         1 => end.clone().prop_map(Call::Close),
         1 => end.prop_map(Call::Abort),
     ]
@@ -235,15 +235,15 @@ proptest! {
     #[test]
     fn sr9_any_session_delivers_in_order_and_ends(
         seed: u8, interleaving: bool, loss in 0..800_u32,
-        calls in prop::collection::vec(call(), 1..30),
+        calls in prop::collection::vec(call(), 1..50),
     ) {
         let mut session = Session::new(seed, interleaving, loss);
-        let aborted = calls.iter().any(|call| matches!(call, Call::Abort(_)));
-        let closed = calls.iter().any(|call| matches!(call, Call::Close(_)));
         for call in calls {
             session.carry_out(call);
         }
         session.finish();
+        let last = session.pair.ends[SERVER].events.back().map(|(_, event)| event.clone());
+        let in_good_order = last == Some(Event::Closed(crate::CloseReason::Shutdown));
         for end in [CLIENT, SERVER] {
             let stats = session.pair.ends[end].endpoint.endpoint_stats();
             prop_assert_eq!(stats.associations, 0, "{}", session.pair.tail());
@@ -259,16 +259,16 @@ proptest! {
                         same.map(|(_, _, message)| message.clone()).collect()
                     };
                     let (mut got, mut sent) = (of(&got), of(sent));
-                    if !ordered {
+                    if ordered {
+                        prop_assert!(sent.starts_with(&got), "stream {}", stream);
+                    } else {
                         got.sort();
                         sent.sort();
                         prop_assert!(got.iter().all(|message| sent.contains(message)));
-                        got.dedup();
-                    } else {
-                        prop_assert!(sent.starts_with(&got), "stream {}", stream);
+                        prop_assert!(got.len() <= sent.len());
                     }
-                    if !aborted && !closed && last == Some(Event::Closed(crate::CloseReason::Shutdown)) {
-                        prop_assert!(got.len() == sent.len() || !ordered);
+                    if in_good_order {
+                        prop_assert_eq!(got.len(), sent.len(), "stream {}", stream);
                     }
                 }
             }

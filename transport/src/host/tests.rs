@@ -178,6 +178,10 @@ impl Stack for Toy {
         }
     }
 
+    fn ends_handshake_with_data(&self) -> bool {
+        false
+    }
+
     fn abort(&mut self, _now: Instant, id: u8) {
         if self.connections.contains_key(&id) {
             self.queue(id, ABORT, StreamId(0), b"");

@@ -47,6 +47,8 @@ pub(super) struct Pair {
     pub(super) socket_limit: usize,
     /// What the network makes of ECT(0) and ECT(1).
     pub(super) remark: Option<Ecn>,
+    /// What a client makes of its packets that should say something else.
+    pub(super) is_lying: Option<fn(&mut [u8])>,
 }
 
 pub(super) fn path(last: u8) -> Path {
@@ -88,6 +90,17 @@ impl End {
         }
     }
 
+    /// How its packets are checksummed.
+    pub(super) fn checksum(&self) -> Checksum {
+        match self.path.local {
+            Some(source) => Checksum::Ip {
+                source,
+                destination: self.path.remote.ip(),
+            },
+            None => Checksum::Unused,
+        }
+    }
+
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         self.events.drain(..).map(|(_, event)| event).collect()
     }
@@ -118,6 +131,7 @@ impl Pair {
             path_limit: usize::MAX,
             socket_limit: usize::MAX,
             remark: None,
+            is_lying: None,
         }
     }
 
@@ -193,6 +207,10 @@ impl Pair {
         .unwrap();
         self.now = self.now.max(at);
         let kind = first_type(&transmit, &bytes);
+        let mut bytes = bytes;
+        if let Some(lie) = self.is_lying.filter(|_| to_z) {
+            lie(&mut bytes);
+        }
         self.hand_over(to_z, &transmit, bytes);
         Some(kind)
     }
@@ -205,7 +223,7 @@ impl Pair {
             Datagram {
                 path: end.path,
                 ecn: match transmit.ecn {
-                    Ecn::NotEct => Ecn::NotEct,
+                    sent @ (Ecn::NotEct | Ecn::Ce) => sent,
                     sent => self.remark.unwrap_or(sent),
                 },
                 segment_size: transmit.segment_size,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::pair::{Forged, PORT, Pair, SERVICE, client_config, messages, path, server_config};
+use crate::ccid::Ccid;
 use crate::packet::{Checksum, Header, Kind, Packet, PacketType, Reset, ResetCode};
 use crate::{Config, Datagram, Ecn, Endpoint, Event, Path, Seq, ServiceCode};
 
@@ -203,6 +204,47 @@ fn di2_a_server_with_cookies_keeps_nothing_until_the_client_comes_back() {
         pair.z.endpoint.connections() + pair.a.endpoint.connections(),
         0
     );
+}
+
+#[test]
+fn di2_a_cookie_finds_room_whatever_the_ends_want_to_agree_on() {
+    let wishes = [
+        client_config(),
+        Config {
+            ecn: false,
+            ..client_config()
+        },
+        Config {
+            ccids: vec![Ccid::CCID3, Ccid::CCID2],
+            ndp_count: true,
+            check_data_checksum: true,
+            min_checksum_coverage: 1,
+            ..client_config()
+        },
+    ];
+    for (client, server) in wishes
+        .iter()
+        .flat_map(|a| wishes.iter().map(move |z| (a, z)))
+    {
+        let listening = Config {
+            cookies_above: 0,
+            listen: server_config().listen,
+            service_codes: server_config().service_codes,
+            ..server.clone()
+        };
+        let mut pair = Pair::new(client.clone(), listening);
+        let a = pair.connect();
+        pair.run(Duration::from_millis(900));
+        let kinds = (client, server);
+        assert_eq!(pair.z.endpoint.counts().cookies_sent, 1, "{kinds:?}");
+        let (z, _) = pair.z.events.pop_front().expect("established");
+        pair.a.send(pair.now, a, b"hello").unwrap();
+        pair.z.send(pair.now, z, b"hello yourself").unwrap();
+        pair.poll();
+        pair.run(Duration::from_millis(50));
+        let came = [&mut pair.z, &mut pair.a].map(|end| messages(&end.take_events()));
+        assert_eq!(came, [["hello"], ["hello yourself"]], "{kinds:?}");
+    }
 }
 
 #[test]

@@ -84,6 +84,12 @@ impl OptionWriter {
         done
     }
 
+    /// Appends Padding until there are `length` bytes, as far as they fit.
+    pub(crate) fn pad_to(&mut self, length: usize) {
+        let length = length.min(self.limit).max(self.bytes.len());
+        self.bytes.resize(length, kind::PADDING);
+    }
+
     /// The bytes, for a caller that writes whole options itself and minds [`Self::room`].
     pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

@@ -21,7 +21,11 @@ const LINUX_CONFIRMS: [u8; 20] = [
 
 #[test]
 fn dl2_every_change_of_a_linux_request_is_confirmed_in_the_response() {
-    let mut server = End::new(&Config::default(), true);
+    let config = Config {
+        ecn: false,
+        ..Config::default()
+    };
+    let mut server = End::new(&config, true);
     server.read_as(ISS, None, &LINUX_REQUEST).unwrap();
     let response = server.write(true);
     assert_eq!(
