@@ -50,6 +50,11 @@ impl Server {
         })
     }
 
+    /// The process.
+    pub(crate) fn process(&self) -> &children::Server {
+        &self.process
+    }
+
     /// Where it takes UDP.
     pub(crate) fn udp(&self) -> SocketAddr {
         self.process.address
