@@ -261,6 +261,10 @@ impl Stack for SctpStack {
         true
     }
 
+    fn ends_handshake_with_data(&self) -> bool {
+        false
+    }
+
     fn send_with(
         &mut self,
         now: Instant,
@@ -304,11 +308,6 @@ impl Stack for SctpStack {
 
     fn close(&mut self, now: Instant, id: AssociationId) {
         self.endpoint.close(now, id);
-    }
-
-    /// The peer ends the handshake, with COOKIE ACK.
-    fn ends_handshake_with_data(&self) -> bool {
-        false
     }
 
     fn abort(&mut self, now: Instant, id: AssociationId) {

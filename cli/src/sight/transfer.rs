@@ -1,16 +1,20 @@
 //! One connection: its ladder, and what is measured of it.
 
+mod sctp;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ::sctp::Tsn;
 use capture::ladder::{Act, Ladder, Side, Step};
 use capture::svg::{Diagram, Plot, Series};
 use dccp::packet::{Checksum, Kind, Packet, PacketType};
 use dccp::{Seq, Stats};
-use transport::Direction;
+use transport::{Direction, Path};
 
 use super::Role;
 use super::words::Messages;
+pub(super) use sctp::begins as begins_association;
 
 /// How many steps of a ladder are kept of its beginning and of its end.
 const STEPS: usize = 60;
@@ -33,6 +37,29 @@ pub(super) struct Ends {
     pub(super) remote_port: u16,
 }
 
+impl Ends {
+    /// Those of a packet, which begins with its source port and its destination port: both
+    /// protocols have them there.
+    pub(super) fn of(direction: Direction, path: Path, packet: &[u8]) -> Option<Self> {
+        let &[a, b, c, d] = packet.first_chunk()?;
+        let (source, destination) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let (local_port, remote_port) = match direction {
+            Direction::Sent => (source, destination),
+            Direction::Received => (destination, source),
+        };
+        Some(Self {
+            remote: path.remote,
+            local_port,
+            remote_port,
+        })
+    }
+
+    /// Whether both ports are the same, whatever the addresses.
+    pub(super) const fn same_ports(self, other: Self) -> bool {
+        self.local_port == other.local_port && self.remote_port == other.remote_port
+    }
+}
+
 /// A connection that is watched.
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -46,6 +73,8 @@ pub(super) struct Transfer {
     first: [Option<Seq>; 2],
     /// The latest sequence number that came.
     received: Option<Seq>,
+    /// SCTP's latest TSNs: of what was sent, and of what came.
+    tsns: [Option<Tsn>; 2],
     requests: u64,
     /// What is to be said of the next packet in the file.
     remarks: Vec<String>,
@@ -81,6 +110,7 @@ impl Transfer {
             messages: Messages::default(),
             first: [None; 2],
             received: None,
+            tsns: [None; 2],
             requests: 0,
             remarks: Vec::new(),
             stats: None,
@@ -110,11 +140,6 @@ impl Transfer {
         }
     }
 
-    /// Takes an SCTP packet in words.
-    pub(super) fn sctp(&mut self, now: Instant, direction: Direction, words: String) {
-        self.push(now, self.side_of(direction), Act::Packet, words);
-    }
-
     /// Takes a DCCP packet, and gives what is to be said of it in the file.
     pub(super) fn dccp(
         &mut self,
@@ -134,6 +159,11 @@ impl Transfer {
                 words.push_str(&message);
             }
         }
+        self.show(now, direction, words)
+    }
+
+    /// Adds a packet with the remarks that were gathered, and gives those.
+    fn show(&mut self, now: Instant, direction: Direction, words: String) -> Option<String> {
         let remarks = std::mem::take(&mut self.remarks);
         for remark in &remarks {
             self.push(now, self.side, Act::Note, remark.clone());
