@@ -189,7 +189,7 @@ fn sf3_a_flood_of_heartbeats_does_not_pile_up() {
 }
 
 #[test]
-fn sf5_an_idle_association_is_small() {
+fn an_idle_association_is_small() {
     // Besides, its tables of streams, paths and addresses: some hundred bytes each.
     const { assert!(crate::association::SIZE < 2048) };
 }
