@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use dccp::Endpoint;
 use dccp::ccid::Ccid;
 use socket::Protocol;
-use transport::{DccpClient, DccpStack};
+use transport::{DccpClient, DccpStack, SctpClient, SctpStack};
 
 use crate::args::Via;
-use crate::exit::{Code, Failure};
+use crate::terminal;
 
 /// The UDP ports of RFC 6951 and RFC 6773.
 const SCTP_UDP_PORT: u16 = 9899;
@@ -51,26 +51,16 @@ impl fmt::Display for Carrier {
 }
 
 /// The carriers that `--via` and `--udp-port` mean, in the order in which they are tried.
-pub(crate) fn carriers(
-    via: Via,
-    protocol: Protocol,
-    udp_port: Option<u16>,
-) -> Result<Vec<Carrier>, Failure> {
+pub(crate) fn carriers(via: Via, protocol: Protocol, udp_port: Option<u16>) -> Vec<Carrier> {
     let udp = Carrier::Udp(udp_port.unwrap_or(match protocol {
         Protocol::Sctp => SCTP_UDP_PORT,
         Protocol::Dccp => DCCP_UDP_PORT,
     }));
-    let stack = protocol == Protocol::Dccp;
     match via {
-        Via::Auto if stack => Ok(vec![Carrier::Kernel, udp]),
-        Via::Auto | Via::Kernel => Ok(vec![Carrier::Kernel]),
-        Via::Udp if stack => Ok(vec![udp]),
-        Via::Raw if stack => Ok(vec![Carrier::Raw]),
-        Via::Udp | Via::Raw => Err(Failure::new(
-            Code::NotAvailable,
-            "this version has no SCTP stack of its own yet",
-        )
-        .hint("use --via kernel on a machine whose kernel has SCTP, or --proto dccp")),
+        Via::Auto => vec![Carrier::Kernel, udp],
+        Via::Kernel => vec![Carrier::Kernel],
+        Via::Udp => vec![udp],
+        Via::Raw => vec![Carrier::Raw],
     }
 }
 
@@ -118,6 +108,35 @@ pub(crate) fn dccp_stack(config: dccp::Config, client: DccpClient) -> io::Result
     Ok(DccpStack::new(Endpoint::new(config, seed()?), client))
 }
 
+/// The settings of an SCTP stack, for a client. The peer is told `addresses` of this end.
+pub(crate) fn sctp_config(addresses: Vec<IpAddr>) -> sctp::Config {
+    sctp::Config {
+        addresses,
+        outbound_streams: STREAMS,
+        inbound_streams: STREAMS,
+        stream_send_buffer: 128 << 10,
+        send_buffer: usize::from(STREAMS) * (128 << 10),
+        ..sctp::Config::default()
+    }
+}
+
+/// Streams of an association with a stack of our own, as over the kernel.
+const STREAMS: u16 = 100;
+
+/// An SCTP stack that nobody can guess the numbers of, which tells of its paths if `verbose`.
+pub(crate) fn sctp_stack(
+    config: sctp::Config,
+    client: SctpClient,
+    verbose: bool,
+) -> io::Result<SctpStack> {
+    let stack = SctpStack::new(config, seed()?, client);
+    Ok(if verbose {
+        stack.observed(|note| terminal::note(note))
+    } else {
+        stack
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,18 +145,15 @@ mod tests {
     fn du1_auto_is_the_kernel_and_then_udp_on_the_registered_port() {
         let of = |via, protocol| carriers(via, protocol, None);
         let udp = Carrier::Udp(6511);
+        assert_eq!(of(Via::Auto, Protocol::Dccp), [Carrier::Kernel, udp]);
+        assert_eq!(of(Via::Udp, Protocol::Dccp), [udp]);
+        let udp = Carrier::Udp(9899);
+        assert_eq!(of(Via::Auto, Protocol::Sctp), [Carrier::Kernel, udp]);
+        assert_eq!(of(Via::Raw, Protocol::Sctp), [Carrier::Raw]);
         assert_eq!(
-            of(Via::Auto, Protocol::Dccp).unwrap(),
-            [Carrier::Kernel, udp]
-        );
-        assert_eq!(of(Via::Udp, Protocol::Dccp).unwrap(), [udp]);
-        assert_eq!(of(Via::Auto, Protocol::Sctp).unwrap(), [Carrier::Kernel]);
-        assert_eq!(
-            carriers(Via::Udp, Protocol::Dccp, Some(7)).unwrap(),
+            carriers(Via::Udp, Protocol::Dccp, Some(7)),
             [Carrier::Udp(7)]
         );
-        let failure = of(Via::Udp, Protocol::Sctp).unwrap_err();
-        assert_eq!(failure.code, Code::NotAvailable);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{Seq, ServiceCode};
 /// transfers and an open network. The RFC's name of each is in its text.
 ///
 /// [`Endpoint::new`](crate::Endpoint::new) brings values that cannot be into range; each field
-/// says its own.
+/// says its own. Times are at most ten years: [`Duration::MAX`] is for ever.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What packets travel in. Default: UDP.
@@ -75,7 +75,8 @@ pub struct Config {
     /// Bytes of messages of one connection that wait in the event queue; what comes beyond is
     /// dropped and reported to the peer (Data Dropped, code 2). Default: 8 MiB.
     pub receive_bytes: usize,
-    /// Messages of one connection that wait in the event queue. Default: 8,192.
+    /// Messages of one connection, and reports of missing ones, that wait in the event queue.
+    /// Default: 8,192.
     pub receive_messages: usize,
     /// Packets in one train (1 to 64, the kernel's limit for UDP GSO). Default: 64.
     pub max_train: usize,
@@ -178,6 +179,9 @@ impl Default for Config {
     }
 }
 
+/// Ten years: what is longer is as good as for ever, and could not be added to a time.
+const LONGEST_TIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// No path is taken to carry less, and an Ack with its options fits.
 pub(crate) const LEAST_PACKET: usize = 256;
 
@@ -197,6 +201,18 @@ impl Config {
         self.base_packet = self.base_packet.clamp(LEAST_PACKET, self.max_packet);
         self.max_window = self.max_window.clamp(4, 1 << 20);
         self.ack_delay = self.ack_delay.min(Duration::from_millis(200));
+        for time in [
+            &mut self.probe_again,
+            &mut self.connect_timeout,
+            &mut self.respond_timeout,
+            &mut self.part_open_timeout,
+            &mut self.give_up,
+            &mut self.drain_timeout,
+            &mut self.close_timeout,
+            &mut self.time_wait,
+        ] {
+            *time = (*time).min(LONGEST_TIME);
+        }
         self
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum CookieError {
 pub(crate) struct Cookies {
     secret: [u8; 32],
     epoch: Option<Instant>,
+    /// The latest time, in seconds since then.
+    latest: u64,
     /// The keys of this minute and the one before, and which minute this is.
     minute: u64,
     keys: [Hmac<Sha256>; 2],
@@ -79,6 +81,7 @@ impl Cookies {
         Self {
             secret,
             epoch: None,
+            latest: 0,
             minute: 0,
             keys,
         }
@@ -147,12 +150,14 @@ impl Cookies {
     fn seconds(&mut self, now: Instant) -> u64 {
         let epoch = *self.epoch.get_or_insert(now);
         let seconds = now.saturating_duration_since(epoch).as_secs();
-        let minute = minute_of(seconds);
-        if minute != self.minute {
+        // A clock that goes back is taken to stand still.
+        self.latest = self.latest.max(seconds);
+        let minute = minute_of(self.latest);
+        if minute > self.minute {
             self.keys = [key(&self.secret, minute), key(&self.secret, minute - 1)];
             self.minute = minute;
         }
-        seconds
+        self.latest
     }
 }
 

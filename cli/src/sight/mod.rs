@@ -184,10 +184,13 @@ impl Watcher {
             None => transfer::begins_association(bytes),
         };
         let ends = Ends::of(direction, path, bytes)?;
-        let known = self
-            .transfers
-            .iter()
-            .rposition(|transfer| transfer.ends == Some(ends));
+        // The packets of an association may take several ways.
+        let any_way = protocol == Protocol::Sctp && !begins;
+        let known = self.transfers.iter().rposition(|transfer| {
+            transfer
+                .ends
+                .is_some_and(|known| known == ends || (any_way && known.same_ports(ends)))
+        });
         let index = match known {
             Some(index) => index,
             // What belongs to no connection is no transfer.

@@ -69,7 +69,7 @@ impl Stack for Watched {
 
     fn poll_event(&mut self) -> Option<(ConnectionId, StackEvent)> {
         let (id, event) = self.stack.poll_event()?;
-        if let StackEvent::Connected { remote } = event {
+        if let StackEvent::Connected { remote, .. } = event {
             self.latest = Some((id, remote));
         }
         Some((id, event))
@@ -88,12 +88,20 @@ impl Stack for Watched {
         self.stack.send_with(now, id, fill)
     }
 
+    fn ends_handshake_with_data(&self) -> bool {
+        self.stack.ends_handshake_with_data()
+    }
+
     fn max_message(&self, id: ConnectionId) -> usize {
         self.stack.max_message(id)
     }
 
     fn close(&mut self, now: Instant, id: ConnectionId) {
         self.stack.close(now, id);
+    }
+
+    fn ends_handshake_with_data(&self) -> bool {
+        self.stack.ends_handshake_with_data()
     }
 
     fn abort(&mut self, now: Instant, id: ConnectionId) {

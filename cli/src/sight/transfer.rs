@@ -53,6 +53,11 @@ impl Ends {
             remote_port,
         })
     }
+
+    /// Whether both ports are the same, whatever the addresses.
+    pub(super) const fn same_ports(self, other: Self) -> bool {
+        self.local_port == other.local_port && self.remote_port == other.remote_port
+    }
 }
 
 /// A connection that is watched.

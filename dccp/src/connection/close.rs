@@ -105,17 +105,9 @@ impl Connection {
 
     /// Makes a Reset that ends this connection; it goes out when the endpoint is polled.
     pub(super) fn send_reset(&mut self, cx: &mut Context, now: Instant, reset: Reset) {
-        // A client that has heard nothing acknowledges 0 (RFC 4340 §8.1.1).
-        let ack = match self.phase {
-            Phase::Request(_) => Seq::new(0),
-            Phase::Respond { .. }
-            | Phase::PartOpen(_)
-            | Phase::Open
-            | Phase::CloseReq(_)
-            | Phase::Closing(_)
-            | Phase::Ended { .. } => self.numbers.gsr,
-        };
-        self.send_reset_for(cx, now, reset, ack);
+        // GSR is 0 for a client that has heard nothing, which is what it has to acknowledge (RFC
+        // 4340 §8.1.1).
+        self.send_reset_for(cx, now, reset, self.numbers.gsr);
     }
 
     /// The same with another acknowledgement number.

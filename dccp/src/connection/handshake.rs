@@ -175,6 +175,7 @@ impl Connection {
             syncs: Bucket::default(),
             queued_bytes: 0,
             queued_messages: 0,
+            missing: 0,
             counts: Counts::default(),
         }
     }
@@ -204,7 +205,6 @@ impl Connection {
         self.cookies = Vec::new();
         self.features.on_open();
         if let Phase::Respond { early, .. } = before {
-            self.begin_congestion_control(cx);
             self.announce(cx);
             if let Early::Kept(data) = early {
                 self.deliver_message(cx, data);

@@ -218,9 +218,11 @@ pub(crate) struct Connection {
     unsettled: Settlement,
     /// Limits Syncs for sequence-invalid packets.
     syncs: Bucket,
-    /// Bytes and number of messages in the event queue.
+    /// Bytes of messages in the event queue, and how many of them and of [`Event::Missing`].
     queued_bytes: usize,
     queued_messages: usize,
+    /// Packets lost that [`Event::Missing`] has not told of.
+    missing: u64,
     counts: Counts,
 }
 
@@ -269,6 +271,17 @@ impl Connection {
         cx.events.push_back((self.id, event));
     }
 
+    /// Packets of the peer are lost. Where as many messages wait as may, this is told with the next
+    /// one for which there is room.
+    fn tell_missing(&mut self, cx: &mut Context, lost: u64) {
+        self.missing = self.missing.saturating_add(lost);
+        if self.missing > 0 && self.queued_messages < cx.config.receive_messages {
+            self.queued_messages += 1;
+            let missing = std::mem::take(&mut self.missing);
+            self.tell(cx, Event::Missing(missing));
+        }
+    }
+
     /// It is over. The endpoint removes it when the call that led here is done.
     fn end(&mut self, cx: &mut Context, reason: CloseReason, time_wait: bool) {
         if matches!(self.phase, Phase::Ended { .. }) {
@@ -284,7 +297,7 @@ impl Connection {
         }
     }
 
-    /// A message left the event queue.
+    /// A message, or an [`Event::Missing`] of no bytes, left the event queue.
     pub(crate) const fn on_message_taken(&mut self, bytes: usize) {
         self.queued_bytes = self.queued_bytes.saturating_sub(bytes);
         self.queued_messages = self.queued_messages.saturating_sub(1);

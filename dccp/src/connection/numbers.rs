@@ -11,7 +11,7 @@ pub(crate) struct Numbers {
     pub(crate) isr: Seq,
     /// Greatest number sent.
     pub(crate) gss: Seq,
-    /// Greatest number received.
+    /// Greatest number received; 0 before any packet came.
     pub(crate) gsr: Seq,
     /// Greatest acknowledgement number received.
     pub(crate) gar: Seq,

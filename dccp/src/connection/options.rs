@@ -10,7 +10,7 @@ use super::state::Phase;
 use super::steps::Incoming;
 use super::{CloseReason, Connection};
 use crate::ccid::Arrived;
-use crate::endpoint::{Context, Ecn, Event};
+use crate::endpoint::{Context, Ecn};
 use crate::packet::{Bound, DccpOption, PacketState, PacketType, Reset, ResetCode};
 
 /// What the options of a packet said that is of use once all are read.
@@ -46,6 +46,10 @@ impl Connection {
         }
         if let (Some(ack), true) = (p.ack, p.packet_type() != PacketType::Sync) {
             self.on_acknowledged(cx, now, p, ack);
+        }
+        if self.is_half_open() && p.packet_type() != PacketType::Request {
+            // OPEN begins with this packet (step 11), whose data is the first to be reported on.
+            self.begin_congestion_control(cx);
         }
         self.mark_acknowledgeable(cx, now, p)
     }
@@ -138,9 +142,7 @@ impl Connection {
             Place::Duplicate => return self.on_duplicate(p),
             Place::New { lost } => lost,
         };
-        if lost > 0 {
-            self.tell(cx, Event::Missing(lost));
-        }
+        self.tell_missing(cx, lost);
         let marked = p.ecn == Ecn::Ce;
         let state = if marked {
             PacketState::Marked

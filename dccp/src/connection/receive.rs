@@ -9,7 +9,7 @@ use super::steps::Incoming;
 use super::{Connection, Phase};
 use crate::endpoint::{Context, Event};
 use crate::packet::{DccpOption, OptionWriter, PacketType, data_checksum};
-use crate::{Config, Seq};
+use crate::{Carrier, Config, Seq};
 
 /// Why data that came was not delivered (RFC 4340 §11.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,14 +105,8 @@ impl Connection {
             // The peer does not know yet that its marks cannot be read (RFC 4340 §12.1).
             return self.drop_data(p.seq, DropCode::Protocol);
         }
-        let cscov = p.packet.header.cscov;
-        if cscov != 0 && !self.accepts_coverage(cscov) {
-            return self.drop_data(p.seq, DropCode::Protocol);
-        }
-        if let Some(checksum) = p.said.data_checksum
-            && data_checksum(p.packet.data) != checksum
-        {
-            return self.drop_data(p.seq, DropCode::Corrupt);
+        if let Some(code) = self.is_damaged(cx, p) {
+            return self.drop_data(p.seq, code);
         }
         if !matches!(self.phase, Phase::PartOpen(_) | Phase::Open) {
             // In CLOSEREQ and CLOSING data may be ignored (RFC 4340 §8.3).
@@ -140,6 +134,7 @@ impl Connection {
     }
 
     pub(super) fn deliver_message(&mut self, cx: &mut Context, data: Bytes) {
+        self.tell_missing(cx, 0);
         self.counts.datagrams_received += 1;
         self.queued_bytes += data.len();
         self.queued_messages += 1;
@@ -152,9 +147,16 @@ impl Connection {
         self.drops.note(seq, code);
     }
 
-    /// RFC 4340 §9.2.1; over UDP it has no effect (RFC 6773 §3.3.1).
-    fn accepts_coverage(&self, cscov: u8) -> bool {
+    /// Why data may not be what was sent: coverage that does not suffice (RFC 4340 §9.2.1), but
+    /// for UDP, whose checksum covers all (RFC 6773 §3.3.1), or a wrong Data Checksum.
+    pub(super) fn is_damaged(&self, cx: &Context, p: &Incoming<'_>) -> Option<DropCode> {
+        let cscov = p.packet.header.cscov;
         let least = self.features.here().min_checksum_coverage;
-        least > 0 && cscov >= least
+        let covered = cscov == 0 || least > 0 && cscov >= least;
+        if !covered && cx.config.carrier == Carrier::Ip {
+            return Some(DropCode::Protocol);
+        }
+        let checksum = p.said.data_checksum?;
+        (data_checksum(p.packet.data) != checksum).then_some(DropCode::Corrupt)
     }
 }

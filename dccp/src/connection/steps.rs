@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::gaps::Place;
 use super::numbers::Low;
 use super::options::Said;
 use super::output::Output;
+use super::receive::DropCode;
 use super::state::{Early, Phase, State};
 use super::{CloseReason, Connection, Role, Shown};
 use crate::Seq;
@@ -63,7 +65,7 @@ impl Connection {
         self.step_4_request(cx, now, p)?;
         self.step_5_sync(now, p)?;
         self.step_6_sequence(cx, now, p)?;
-        self.step_7_unexpected_type(p)?;
+        self.step_7_unexpected_type(cx, p)?;
         self.step_8_options(cx, now, p)?;
         self.step_9_reset(cx, p)?;
         self.step_10_request(cx, now, p);
@@ -203,7 +205,7 @@ impl Connection {
     }
 
     /// Step 7: a type that this end does not expect in this state is answered with a Sync.
-    fn step_7_unexpected_type(&mut self, p: &Incoming<'_>) -> ControlFlow<()> {
+    fn step_7_unexpected_type(&mut self, cx: &mut Context, p: &Incoming<'_>) -> ControlFlow<()> {
         let kind = p.packet_type();
         let past_osr = self
             .numbers
@@ -220,6 +222,11 @@ impl Connection {
             if !p.seq.precedes(self.numbers.gsr) {
                 self.received
                     .on_received(p.seq, PacketState::NotReceived, false);
+            }
+            // Its number is used up all the same, and those before it may be missing.
+            let counts = self.debt.last_had_data();
+            if let Place::New { lost } = self.gaps.on_arrived(p.gsr_before, p.seq, counts, None) {
+                self.tell_missing(cx, lost);
             }
             self.push_output(Output::Sync(p.seq));
             return Break(());
@@ -256,6 +263,7 @@ impl Connection {
         now: Instant,
         p: &Incoming<'_>,
     ) -> ControlFlow<()> {
+        let damage = self.is_damaged(cx, p);
         let Phase::Respond {
             response_limit,
             answered,
@@ -277,19 +285,20 @@ impl Connection {
         // proved its address.
         let data = p.packet.data;
         let dropped = match early {
-            _ if data.is_empty() => false,
+            _ if data.is_empty() => None,
+            _ if damage.is_some() => damage,
             Early::None if data.len() <= cx.config.early_data => {
                 *early = Early::Kept(Bytes::copy_from_slice(data));
-                false
+                None
             }
             Early::None => {
                 *early = Early::Refused;
-                true
+                Some(DropCode::Protocol)
             }
-            Early::Kept(_) | Early::Refused => true,
+            Early::Kept(_) | Early::Refused => Some(DropCode::Protocol),
         };
-        if dropped {
-            self.drop_data(p.seq, super::receive::DropCode::Protocol);
+        if let Some(code) = dropped {
+            self.drop_data(p.seq, code);
         }
         self.push_output(Output::Response);
         Break(())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use crate::config::LEAST_PACKET;
 use crate::connection::{Connection, Ends, SendError, Stats};
 use crate::cookie::Cookies;
 use crate::iss::{Flow, InitialSeqs, mac};
@@ -151,14 +152,14 @@ impl Endpoint {
     }
 
     /// Appends the next packet, or a train of them, to `out` (swapping buffers if it is empty).
-    /// `limit`: the largest packet in bytes that the socket takes.
+    /// `limit`: the largest packet in bytes that the socket takes; less than 256 is taken for 256.
     pub fn poll_transmit(
         &mut self,
         now: Instant,
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        self.cx.socket_limit = limit;
+        self.cx.socket_limit = limit.max(LEAST_PACKET);
         if let Some((path, bytes)) = self.cx.replies.pop_front() {
             out.extend_from_slice(&bytes);
             self.polled = None;
@@ -197,11 +198,15 @@ impl Endpoint {
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
         let (id, event) = self.cx.events.pop_front()?;
-        if let Event::Message(data) = &event {
-            let bytes = data.len();
-            if let Some(connection) = self.get_mut(id) {
-                connection.1.on_message_taken(bytes);
-            }
+        let bytes = match &event {
+            Event::Message(data) => Some(data.len()),
+            Event::Missing(_) => Some(0),
+            Event::Connected { .. } | Event::Writable | Event::Settled | Event::Closed(_) => None,
+        };
+        if let Some(bytes) = bytes
+            && let Some((_, connection)) = self.get_mut(id)
+        {
+            connection.on_message_taken(bytes);
         }
         Some((id, event))
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Endpoint, Path, Route, Target};
 use crate::Seq;
+use crate::config::LEAST_PACKET;
 
 /// The fields of a packet's beginning, as ICMP gives it back: at least eight bytes, with luck
 /// sixteen.
@@ -31,8 +32,10 @@ impl Embedded {
 }
 
 impl Endpoint {
-    /// Tells that the packets polled last were not sent: the path takes at most `limit` bytes.
+    /// Tells that the packets polled last were not sent: the path takes at most `limit` bytes; less
+    /// than 256 is taken for 256.
     pub fn handle_rejected(&mut self, now: Instant, limit: usize) {
+        let limit = limit.max(LEAST_PACKET);
         self.cx.socket_limit = self.cx.socket_limit.min(limit);
         let Some(id) = self.polled.take() else { return };
         if let Some((cx, connection)) = self.get_mut(id) {

@@ -146,7 +146,9 @@ impl Outbound {
                 .min(self.stream_limit.saturating_sub(waiting))
                 .min(self.limit.saturating_sub(all)),
         };
-        if room == 0 {
+        // A message is not to be cut small because a sliver is left.
+        let least = self.max_message.min(self.stream_limit / 8);
+        if room < least.min(self.limit / 8).max(1) {
             self.block(slot);
             return Err(SendError::Full);
         }

@@ -252,3 +252,130 @@ fn settings_out_of_range_are_brought_into_it() {
         (4, Duration::from_millis(200))
     );
 }
+
+#[test]
+fn reports_of_missing_packets_wait_in_a_bounded_queue() {
+    let config = Config {
+        receive_messages: 4,
+        ..server_config()
+    };
+    let (mut pair, _, z) = Pair::new(client_config(), config)
+        .with_initial(1000, 5000)
+        .connected();
+    pair.poll();
+    let ends = *pair.z.endpoint.get(z).unwrap().ends();
+    // Every second number is missing, and the application takes nothing.
+    let arrive = |pair: &mut Pair, seq: u64| {
+        let header = crate::packet::Header {
+            source_port: ends.remote_port,
+            destination_port: ends.local_port,
+            ccval: 0,
+            cscov: 0,
+            short: false,
+            seq: Seq::new(seq),
+            kind: Kind::Data,
+        };
+        let mut bytes = Vec::new();
+        header.encode(&[], &mut bytes);
+        let datagram = crate::Datagram {
+            path: ends.path,
+            ecn: crate::Ecn::NotEct,
+            segment_size: None,
+            payload: bytes::Bytes::from(bytes),
+        };
+        pair.z.endpoint.handle_packet(pair.now, datagram);
+    };
+    for number in 1..=200 {
+        arrive(&mut pair, 1001 + 2 * number);
+    }
+    assert!(
+        pair.z.endpoint.cx.events.len() <= 5,
+        "{:?}",
+        pair.z.endpoint.cx.events
+    );
+    pair.poll();
+    pair.z.take_events();
+    // All of it is told at last, before the next message.
+    arrive(&mut pair, 1001 + 2 * 201);
+    pair.poll();
+    let events = pair.z.take_events();
+    let [Event::Missing(told), Event::Message(_)] = events[..] else {
+        panic!("{events:?}");
+    };
+    assert!(told > 190, "{told}");
+}
+
+#[test]
+fn times_for_ever_and_sockets_of_no_size_do_no_harm() {
+    let for_ever = |config: Config| Config {
+        probe_again: Duration::MAX,
+        connect_timeout: Duration::MAX,
+        respond_timeout: Duration::MAX,
+        part_open_timeout: Duration::MAX,
+        give_up: Duration::MAX,
+        drain_timeout: Duration::MAX,
+        close_timeout: Duration::MAX,
+        time_wait: Duration::MAX,
+        server_time_wait: true,
+        probe_mtu: true,
+        probe_after: 0,
+        ..config
+    };
+    let mut pair = Pair::new(for_ever(client_config()), for_ever(server_config()));
+    pair.socket_limit = 256;
+    let (mut pair, a, z) = pair.connected();
+    for limit in [0, 1, 15, 100] {
+        pair.a.endpoint.handle_rejected(pair.now, limit);
+        pair.a
+            .endpoint
+            .poll_transmit(pair.now, limit, &mut Vec::new());
+        let room = pair.a.endpoint.max_message(a);
+        assert!(room > 0, "{room}");
+    }
+    pair.a.send(pair.now, a, &[1; 50]).unwrap();
+    pair.poll();
+    pair.run(Duration::from_secs(1));
+    assert_eq!(super::pair::messages(&pair.z.take_events()).len(), 1);
+    pair.z.endpoint.close(pair.now, z);
+    pair.poll();
+    pair.run(Duration::from_secs(1));
+    assert_eq!(
+        pair.z.endpoint.connections() + pair.a.endpoint.connections(),
+        0
+    );
+}
+
+#[test]
+fn a_clock_that_goes_back_a_little_does_no_harm() {
+    let config = Config {
+        cookies_above: 0,
+        ..server_config()
+    };
+    let mut pair = Pair::new(client_config(), config);
+    let start = pair.now;
+    for second in [0, 61, 59, 122, 118, 300] {
+        pair.now = start + Duration::from_secs(second);
+        let a = pair.connect();
+        for _ in 0..3 {
+            pair.deliver_one();
+            pair.now -= Duration::from_millis(500);
+            pair.a.endpoint.handle_timeout(pair.now);
+            pair.z.endpoint.handle_timeout(pair.now);
+        }
+        let (z, _) = pair.z.events.pop_front().expect("established");
+        for number in 0..50 {
+            let _ = pair.z.send(pair.now, z, &[number; 100]);
+            let _ = pair.a.send(pair.now, a, &[number; 100]);
+            pair.poll();
+            pair.deliver_one();
+            pair.now -= Duration::from_millis(3);
+        }
+        pair.a.endpoint.close(pair.now, a);
+        pair.z.take_events();
+        pair.poll();
+        pair.run(Duration::from_millis(300));
+        pair.z.events.clear();
+        pair.a.events.clear();
+    }
+    assert_eq!(pair.z.endpoint.counts().cookies_refused, 0);
+}

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use super::pair::{Forged, Pair};
-use crate::packet::{Checksum, Kind, Packet, Reset, ResetCode};
-use crate::{CloseReason, ConnectionId, Event, Seq, State};
+use super::pair::{Forged, Pair, SERVICE, client_config, decode, messages, server_config};
+use crate::ccid::Ccid;
+use crate::packet::{
+    Checksum, DccpOption, Kind, Packet, PacketType, Reset, ResetCode, data_checksum,
+};
+use crate::{Carrier, CloseReason, Config, ConnectionId, Event, Seq, State};
 
 /// A connection with known numbers: the client has sent 1000 and 1001, the server 5000.
 fn known() -> (Pair, ConnectionId, ConnectionId) {
@@ -144,4 +147,97 @@ fn elapsed_time_counts_before_that_of_a_timestamp_echo() {
     assert_eq!(rtt(&echo), 10 * MS);
     assert_eq!(rtt(&[elapsed.as_slice(), &echo].concat()), 25 * MS);
     assert_eq!(rtt(&[echo.as_slice(), &elapsed].concat()), 25 * MS);
+}
+
+#[test]
+fn a_response_that_cannot_be_taken_is_reset_and_acknowledged() {
+    let mut pair = Pair::usual().with_initial(1000, 5000);
+    pair.connect();
+    pair.deliver_one();
+    assert_eq!(pair.lose(false), PacketType::Response);
+    let kind = Kind::Response {
+        ack: Seq::new(1000),
+        service: SERVICE,
+    };
+    let options = &[1, 32, 4, 126, 1];
+    let z = ConnectionId::new(0, 0);
+    pair.forge(false, z, 5001, kind, Forged { options, data: b"" });
+    let sent = pair.to_z.front().map(|(_, _, bytes)| bytes.clone());
+    let (_, reset) = decode(&sent.unwrap());
+    let reset = match reset {
+        Kind::Reset { ack, reset } => (ack, reset.code),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reset, (Seq::new(5001), ResetCode::MANDATORY_ERROR));
+}
+
+#[test]
+fn dc4_du6_partial_coverage_is_refused_where_the_checksum_is_dccp_s_own() {
+    let delivered = |carrier, least| {
+        let config = |config: Config| Config {
+            carrier,
+            min_checksum_coverage: least,
+            ..config
+        };
+        let (mut pair, a, _) =
+            Pair::new(config(client_config()), config(server_config())).connected();
+        pair.a.send(pair.now, a, b"partly").unwrap();
+        pair.poll();
+        let (_, transmit, mut bytes) = pair.to_z.pop_front().unwrap();
+        bytes[5] |= 1;
+        pair.a.checksum().seal(&mut bytes);
+        pair.hand_over(true, &transmit, bytes);
+        let dropped = pair.z.endpoint.slots[0]
+            .connection
+            .as_ref()
+            .unwrap()
+            .stats();
+        let came = messages(&pair.z.take_events()).len() as u64;
+        assert_eq!(dropped.datagrams_dropped, 1 - came);
+        came == 1
+    };
+    assert!(delivered(Carrier::Udp, 0) && delivered(Carrier::Udp, 3));
+    assert!(!delivered(Carrier::Ip, 0) && !delivered(Carrier::Ip, 3));
+    assert!(delivered(Carrier::Ip, 1));
+}
+
+#[test]
+fn dc5_data_of_a_request_with_a_wrong_data_checksum_is_dropped() {
+    let early = |checksum: u32| {
+        let mut pair = Pair::usual().with_initial(1000, 5000);
+        let a = pair.connect();
+        pair.to_z.clear();
+        let options = &[&[44, 6], checksum.to_be_bytes().as_slice()].concat();
+        let kind = Kind::Request { service: SERVICE };
+        let data = b"early";
+        pair.forge(true, a, 1000, kind, Forged { options, data });
+        let ack = Kind::Ack {
+            ack: Seq::new(5000),
+        };
+        pair.forge(true, a, 1001, ack, Forged::default());
+        messages(&pair.z.take_events())
+    };
+    let right = data_checksum(b"early");
+    assert_eq!(early(right), ["early"]);
+    assert!(early(right ^ 1).is_empty());
+}
+
+#[test]
+fn dt2_the_first_data_is_reported_on_though_the_handshake_ends_with_it() {
+    let config = |config: Config| Config {
+        ccids: vec![Ccid::CCID3],
+        ..config
+    };
+    let mut pair = Pair::new(config(client_config()), config(server_config()));
+    let a = pair.connect();
+    pair.deliver_one();
+    pair.deliver_one();
+    assert_eq!(pair.lose(true), PacketType::Ack);
+    pair.a.send(pair.now, a, b"the only one").unwrap();
+    pair.poll();
+    assert_eq!(pair.deliver_one(), Some(PacketType::DataAck));
+    let (_, _, bytes) = pair.to_a.front().expect("feedback at once");
+    let packet = Packet::decode(bytes, &Checksum::Unused).unwrap();
+    let mut options = packet.options;
+    assert!(options.any(|option| matches!(option, DccpOption::Ccid { kind: 194, .. })));
 }

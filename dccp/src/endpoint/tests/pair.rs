@@ -90,6 +90,17 @@ impl End {
         }
     }
 
+    /// How its packets are checksummed.
+    pub(super) fn checksum(&self) -> Checksum {
+        match self.path.local {
+            Some(source) => Checksum::Ip {
+                source,
+                destination: self.path.remote.ip(),
+            },
+            None => Checksum::Unused,
+        }
+    }
+
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         self.events.drain(..).map(|(_, event)| event).collect()
     }

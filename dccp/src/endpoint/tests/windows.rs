@@ -376,3 +376,20 @@ fn dr2_what_comes_in_request_is_answered_with_packet_error_unless_it_is_a_reset(
     assert_eq!(from_server(reset, 7001), []);
     assert_eq!(pair.a.endpoint.stats(a).unwrap().state, State::Request);
 }
+
+#[test]
+fn a_packet_of_an_unexpected_type_uses_up_its_number() {
+    let (mut pair, a, z) = Pair::usual().with_initial(1000, 5000).connected();
+    pair.take_sent(false);
+    let ack = Seq::new(5000);
+    // 1001 was the last. 1002 is late, and a CloseReq is nothing that a client sends.
+    pair.forge(true, a, 1003, Kind::CloseReq { ack }, Forged::default());
+    assert!(matches!(pair.take_sent(false)[..], [Kind::Sync { .. }]));
+    let forged = |data| Forged { options: &[], data };
+    let data = Kind::DataAck { ack };
+    pair.forge(true, a, 1002, data, forged(b"late"));
+    pair.forge(true, a, 1002, data, forged(b"twice"));
+    pair.forge(true, a, 1004, data, forged(b"next"));
+    assert_eq!(messages(&pair.z.take_events()), ["late", "next"]);
+    assert_eq!(pair.z.endpoint.stats(z).unwrap().reordered, 1);
+}
