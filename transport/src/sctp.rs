@@ -261,6 +261,10 @@ impl Stack for SctpStack {
         true
     }
 
+    fn ends_handshake_with_data(&self) -> bool {
+        false
+    }
+
     fn send_with(
         &mut self,
         now: Instant,

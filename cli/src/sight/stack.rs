@@ -100,10 +100,6 @@ impl Stack for Watched {
         self.stack.close(now, id);
     }
 
-    fn ends_handshake_with_data(&self) -> bool {
-        self.stack.ends_handshake_with_data()
-    }
-
     fn abort(&mut self, now: Instant, id: ConnectionId) {
         self.stack.abort(now, id);
     }

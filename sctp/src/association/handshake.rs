@@ -183,9 +183,8 @@ impl Association {
                 continue;
             }
             let path = Path {
-                local: first
-                    .local
-                    .filter(|local| local.is_ipv4() == address.is_ipv4()),
+                // Learnt from the packets that come from there.
+                local: None,
                 remote: SocketAddr::new(*address, first.remote.port()),
             };
             self.paths

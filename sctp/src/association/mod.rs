@@ -303,11 +303,20 @@ impl Association {
     }
 
     /// How long a message a stream takes now.
-    pub(crate) fn room(&mut self, stream: u16) -> Result<usize, SendError> {
+    pub(crate) fn room(&self, stream: u16) -> Result<usize, SendError> {
         if !self.state.takes_messages() {
             return Err(SendError::Closed);
         }
         self.outbound.room(stream)
+    }
+
+    /// As [`Self::room`]; that there is room again will be told.
+    pub(crate) fn room_or_wait(&mut self, stream: u16) -> Result<usize, SendError> {
+        let room = self.room(stream);
+        if room == Err(SendError::Full) {
+            self.outbound.wait(stream);
+        }
+        room
     }
 
     fn poll_writable(&mut self) {

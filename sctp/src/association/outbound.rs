@@ -131,13 +131,13 @@ impl Outbound {
     }
 
     /// How long a message the stream takes now.
-    pub(crate) fn room(&mut self, stream: u16) -> Result<usize, SendError> {
+    pub(crate) fn room(&self, stream: u16) -> Result<usize, SendError> {
         if stream >= self.count {
             return Err(SendError::NoSuchStream);
         }
-        let slot = self.slot(stream);
-        let queue = &mut self.streams[slot];
-        let room = match (queue.bytes, self.bytes) {
+        let slot = self.index.get(&stream);
+        let waiting = slot.map_or(0, |slot| self.streams[*slot].bytes);
+        let room = match (waiting, self.bytes) {
             // A message longer than a limit is taken when nothing else waits.
             (0, 0) => self.max_message,
             (0, all) => self.max_message.min(self.limit.saturating_sub(all)),
@@ -149,13 +149,14 @@ impl Outbound {
         // A message is not to be cut small because a sliver is left.
         let least = self.max_message.min(self.stream_limit / 8);
         if room < least.min(self.limit / 8).max(1) {
-            self.block(slot);
             return Err(SendError::Full);
         }
         Ok(room)
     }
 
-    fn block(&mut self, slot: usize) {
+    /// Notes that the application waits for room.
+    pub(crate) fn wait(&mut self, stream: u16) {
+        let slot = self.slot(stream);
         if !self.streams[slot].is_blocked {
             self.streams[slot].is_blocked = true;
             self.blocked.push_back(slot);
@@ -170,12 +171,13 @@ impl Outbound {
         if message.len() > self.max_message {
             return Err(SendError::TooBig);
         }
-        let room = self.room(how.stream)?;
-        let slot = self.slot(how.stream);
-        if message.len() > room {
-            self.block(slot);
+        let room = self.room(how.stream);
+        if room.is_ok_and(|room| message.len() > room) || room == Err(SendError::Full) {
+            self.wait(how.stream);
             return Err(SendError::Full);
         }
+        room?;
+        let slot = self.slot(how.stream);
         let stream = &mut self.streams[slot];
         if stream.queue.is_empty() {
             self.turns.push_back(slot);
@@ -366,6 +368,7 @@ mod tests {
         );
         outbound.send(on(5), of(400)).unwrap();
         assert_eq!(outbound.room(6), Err(SendError::Full));
+        outbound.wait(6);
         assert_eq!(outbound.poll_writable(), None);
         pieces(&mut outbound, true);
         let mut told: Vec<_> = std::iter::from_fn(|| outbound.poll_writable()).collect();

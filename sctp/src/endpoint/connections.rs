@@ -56,6 +56,12 @@ impl Connections {
         self.at(id.slot).filter(|association| association.id == id)
     }
 
+    /// The association with this id, to look at.
+    pub(super) fn look(&self, id: AssociationId) -> Option<&Association> {
+        let association = self.slots.get(id.slot as usize)?.as_deref()?;
+        (association.id == id).then_some(association)
+    }
+
     pub(super) fn by_tag(&self, tag: u32) -> Option<u32> {
         self.by_tag.get(&tag).copied()
     }

@@ -496,7 +496,7 @@ impl Endpoint {
         fill: impl FnOnce(usize, &mut Vec<u8>) -> Option<T>,
     ) -> Result<Option<T>, SendError> {
         let association = self.connections.named(id).ok_or(SendError::Closed)?;
-        let room = association.room(how.stream)?;
+        let room = association.room_or_wait(how.stream)?;
         let mut message = Vec::new();
         let Some(told) = fill(room, &mut message) else {
             return Ok(None);
@@ -506,8 +506,8 @@ impl Endpoint {
     }
 
     /// The longest message in bytes that a stream takes now; 0 if none.
-    pub fn max_message(&mut self, id: AssociationId, stream: u16) -> usize {
-        let association = self.connections.named(id);
+    pub fn max_message(&self, id: AssociationId, stream: u16) -> usize {
+        let association = self.connections.look(id);
         association.map_or(0, |association| association.room(stream).unwrap_or(0))
     }
 
@@ -555,16 +555,13 @@ impl Endpoint {
     }
 
     /// What is known of an association.
-    pub fn stats(&mut self, id: AssociationId) -> Option<Stats> {
-        self.connections
-            .named(id)
-            .map(|association| association.stats())
+    pub fn stats(&self, id: AssociationId) -> Option<Stats> {
+        Some(self.connections.look(id)?.stats())
     }
 
     /// What one stream of an association carried.
-    pub fn stream_stats(&mut self, id: AssociationId, stream: u16) -> Option<StreamStats> {
-        let association = self.connections.named(id)?;
-        Some(association.stream_stats(stream))
+    pub fn stream_stats(&self, id: AssociationId, stream: u16) -> Option<StreamStats> {
+        Some(self.connections.look(id)?.stream_stats(stream))
     }
 
     /// What the endpoint counted.

@@ -10,7 +10,7 @@ use crate::{CloseReason, Config, Event, Tsn};
 
 const NOTHING: [Event; 0] = [];
 
-fn answers(pair: &mut Pair, to: usize) -> Vec<String> {
+pub(super) fn answers(pair: &mut Pair, to: usize) -> Vec<String> {
     pair.drain(to)
         .iter()
         .map(|packet| describe(packet))
@@ -200,7 +200,7 @@ fn sv5_answers_to_strangers_are_limited() {
     );
 }
 
-fn cookie_echo(pair: &mut Pair) -> Vec<u8> {
+pub(super) fn cookie_echo(pair: &mut Pair) -> Vec<u8> {
     pair.connect();
     let init = pair.drain(CLIENT).remove(0);
     pair.inject(SERVER, &init);
@@ -276,7 +276,7 @@ fn sk3_a_cookie_lives_its_time_whatever_the_secret() {
     }
 }
 
-fn init(tag: u32) -> Init<'static> {
+pub(super) fn init(tag: u32) -> Init<'static> {
     Init {
         initiate_tag: tag,
         a_rwnd: 1500,
@@ -327,7 +327,7 @@ fn sa1_what_was_never_sent_cannot_be_acknowledged() {
     }
 }
 
-fn client_tsn(pair: &Pair, chunk: &str) -> u32 {
+pub(super) fn client_tsn(pair: &Pair, chunk: &str) -> u32 {
     let line = pair
         .ladder
         .lines()
@@ -344,7 +344,7 @@ fn client_tsn(pair: &Pair, chunk: &str) -> u32 {
 }
 
 /// A DATA chunk by hand, as an association without I-DATA has them.
-fn data(out: &mut Vec<u8>, tsn: u32, stream: u16, ssn: u16, flags: u8, payload: &[u8]) {
+pub(super) fn data(out: &mut Vec<u8>, tsn: u32, stream: u16, ssn: u16, flags: u8, payload: &[u8]) {
     put(out, ChunkType::DATA, flags, |out| {
         out.extend_from_slice(&tsn.to_be_bytes());
         out.extend_from_slice(&stream.to_be_bytes());
@@ -354,7 +354,7 @@ fn data(out: &mut Vec<u8>, tsn: u32, stream: u16, ssn: u16, flags: u8, payload: 
     });
 }
 
-fn victim_of_data(config: Config) -> (Pair, (u16, u16), u32, u32) {
+pub(super) fn victim_of_data(config: Config) -> (Pair, (u16, u16), u32, u32) {
     let client = Config {
         interleaving: false,
         ..Config::default()
@@ -413,7 +413,7 @@ fn sr10_what_is_hoarded_stays_within_the_window() {
 }
 
 /// The server's only association.
-fn pair_id(pair: &mut Pair) -> Option<crate::AssociationId> {
+pub(super) fn pair_id(pair: &mut Pair) -> Option<crate::AssociationId> {
     pair.server_id
 }
 

@@ -7,5 +7,6 @@ mod hostile;
 mod limits;
 mod pair;
 mod paths;
+mod rules;
 mod session;
 mod set_up_again;
