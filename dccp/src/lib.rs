@@ -24,7 +24,11 @@
 //!    `abort`), call [`Endpoint::poll_event`] until `None`, let the application act, and call
 //!    [`Endpoint::poll_transmit`] until `None`; start over if there were events again, since
 //!    sending makes room ([`Event::Writable`]). Then look at `poll_timeout` anew.
-//! 4. What the network says goes in with [`Endpoint::handle_rejected`] (the socket did not take
+//! 4. The socket sends each packet with the ECN field that it is given, tells that of each that
+//!    comes ([`Config::ecn`] is for sockets that cannot), and does not fragment (DF), but for
+//!    packets of less than 600 bytes if it likes. In UDP it sends checksums and drops packets with
+//!    none (RFC 6773 §3.3); in raw IP it tells [`Path::local`], which the checksum is made over.
+//! 5. What the network says goes in with [`Endpoint::handle_rejected`] (the socket did not take
 //!    the packet polled last), [`Endpoint::handle_too_big`] and [`Endpoint::handle_unreachable`].
 //!
 //! Equal seeds, settings and inputs give equal packets. Input from the network never panics and
@@ -160,6 +164,9 @@
 //! | Ack Vector runs | [`Config::ack_runs`] | the oldest is forgotten |
 //! | silence of the peer | [`Config::give_up`], [`Config::connect_timeout`], .. | [`CloseReason::TimedOut`] |
 //!
+//! A connection that is established and over which nothing is sent lasts until the application
+//! ends it: DCCP has no keep-alive.
+//!
 //! # What is implemented
 //!
 //! | RFC | what | |
@@ -167,8 +174,8 @@
 //! | 4340 §5, §9 | headers, options, checksums, coverage, Data Checksum | all |
 //! | 4340 §6 | feature negotiation, all features | all; short sequence numbers are understood, never sent |
 //! | 4340 §7, §8 | sequence validity, handshake, closing, Init Cookies | all |
-//! | 4340 §11 | Ack Vectors, Ack Ratio, Data Dropped, Slow Receiver | all |
-//! | 4340 §12 | ECN | marks and nonces, where the carrier has the field |
+//! | 4340 §11 | Ack Vectors, Ack Ratio, Data Dropped, Slow Receiver | all; data is still sent to a peer whose application does not listen (§11.7.2 SHOULD NOT) |
+//! | 4340 §12 | ECN | marks; nonces, which are checked in Ack Vectors, but not in CCID 3's Loss Intervals (RFC 4342 §9 has it optional) |
 //! | 4340 §14 | packet size | probes, ICMP; no fragmentation |
 //! | 4341, 4342 | CCID 2 and CCID 3 | see [`ccid`] |
 //! | 5595 | service codes | [`ServiceCode`] |

@@ -62,8 +62,9 @@ pub struct Settings {
     pub sequence_window: u64,
     /// The most data packets in the network. Default: 65536.
     pub max_window: u64,
-    /// The lowest timeout, of CCID 3's nofeedback timer too: it spares a peer, or a host under load, that is slow for a
-    /// moment. RFC 4341 §5 asks for none, RFC 5348 §4.3 for four round trips. Default: 200 ms.
+    /// The lowest timeout, of CCID 3's nofeedback timer too: it spares a peer, or a host under load,
+    /// that is slow for a moment. RFC 4341 §5 asks for none, RFC 5348 §4.3 for four round trips.
+    /// Default: 200 ms.
     pub min_rto: Duration,
     /// The highest timeout of CCID 2 (RFC 6298 §2.5). Default: 60 s.
     pub max_rto: Duration,
@@ -132,8 +133,8 @@ pub struct Acknowledgment<'a> {
     /// Newly inferred to be lost.
     pub lost: u64,
     /// The latest number among the newly lost or marked ones, and those dropped with a code from
-    /// 3 on: events whose packets were all sent
-    /// before the last event was detected are that event (DD5).
+    /// 3 on: events whose packets were all sent before the last event was detected are that event
+    /// (DD5).
     pub latest_loss: Option<Seq>,
     /// How many data packets are in the network after this: neither acknowledged nor lost.
     pub in_flight: u64,

@@ -136,8 +136,9 @@ fn ticks(time: Duration) -> u32 {
 }
 
 impl Connection {
-    /// Data came: an acknowledgement is owed at once when a hole appeared or was filled, for a
-    /// mark, and for every Ack Ratio packets; else within the delay (RFC 4340 §11.3).
+    /// Data came: an acknowledgement is owed at once when a hole appeared or was filled, and for
+    /// every Ack Ratio packets; else within the delay (RFC 4340 §11.3). For marks the congestion
+    /// control asks, once in a round trip.
     pub(super) fn owe_for_data(&mut self, cx: &Context, now: Instant, at_once: bool) {
         if !self.receiver.uses_ack_ratio() {
             return;

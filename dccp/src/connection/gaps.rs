@@ -45,7 +45,8 @@ pub(crate) enum Place {
 }
 
 impl Gaps {
-    /// Takes note of packet `seq`, GSR having been `gsr`; of the first, GSR is its own number. `without_data`: how many of the
+    /// Takes note of packet `seq`, GSR having been `gsr`; of the first, GSR is its own number.
+    /// `without_data`: how many of the
     /// numbers right before it are known to have carried no data; `None`: not known, then all
     /// of a hole count if `counts`. O(1) without holes.
     pub(crate) fn on_arrived(

@@ -348,6 +348,12 @@ impl Connection {
         (self.seq_window(), self.ack_window())
     }
 
+    /// As if the peer had changed its Ack Ratio.
+    #[cfg(test)]
+    pub(crate) fn set_peer_ack_ratio(&mut self, ratio: u16) {
+        self.features.force_ack_ratio(ratio);
+    }
+
     /// The first number sent.
     #[cfg(test)]
     pub(crate) const fn iss(&self) -> Seq {

@@ -170,7 +170,7 @@ impl Connection {
             self.debt.owe_now();
         }
         if data.is_some() {
-            self.owe_for_data(cx, now, gap || marked);
+            self.owe_for_data(cx, now, gap);
         }
         Continue(())
     }

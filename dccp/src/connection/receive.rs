@@ -27,32 +27,40 @@ pub(super) enum DropCode {
 /// Drops that are remembered until they are told; of more the oldest are not told.
 const KEPT: usize = 64;
 
+/// Each is told so often: not until the peer has acknowledged it, as RFC 4340 §11.7 has it, but as
+/// well as, short of so many losses in a row.
+const TIMES: u8 = 3;
+
 /// Data dropped here that the peer is to be told of (Data Dropped, RFC 4340 §11.7).
 #[derive(Debug, Default)]
 pub(super) struct Drops {
-    /// Ascending numbers.
-    told: VecDeque<(Seq, DropCode)>,
+    /// Ascending numbers, with how often they are still to be told.
+    kept: VecDeque<(Seq, DropCode, u8)>,
 }
 
 impl Drops {
     fn note(&mut self, seq: Seq, code: DropCode) {
-        if self.told.len() >= KEPT {
-            self.told.pop_front();
+        if self.kept.len() >= KEPT {
+            self.kept.pop_front();
         }
-        let at = self.told.iter().rposition(|(other, _)| other.precedes(seq));
-        self.told.insert(at.map_or(0, |at| at + 1), (seq, code));
+        let at = self
+            .kept
+            .iter()
+            .rposition(|(other, ..)| other.precedes(seq));
+        let drop = (seq, code, TIMES);
+        self.kept.insert(at.map_or(0, |at| at + 1), drop);
     }
 
-    /// Writes them for acknowledgement number `gsr`, and forgets them if that is done: a report
-    /// that is lost is not repeated, as the peer has nothing to repair but its rate.
+    /// Writes them for acknowledgement number `gsr`. The peer counts each once, however often it is
+    /// told.
     pub(super) fn write(&mut self, gsr: Seq, options: &mut OptionWriter) {
-        if self.told.is_empty() {
+        if self.kept.is_empty() {
             return;
         }
         let mut blocks = [0; 253];
         let mut length = 0;
         let mut next = gsr;
-        for (seq, code) in self.told.iter().rev() {
+        for (seq, code, _) in self.kept.iter().rev() {
             let Ok(mut between) = u64::try_from(seq.distance_to(next)) else {
                 continue;
             };
@@ -71,7 +79,10 @@ impl Drops {
             next = seq.minus(1);
         }
         if length == 0 || options.push(DccpOption::DataDropped(&blocks[..length])) {
-            self.told.clear();
+            for (_, _, times) in &mut self.kept {
+                *times -= 1;
+            }
+            self.kept.retain(|(_, _, times)| *times > 0);
         }
     }
 }
@@ -158,5 +169,38 @@ impl Connection {
         }
         let checksum = p.said.data_checksum?;
         (data_checksum(p.packet.data) != checksum).then_some(DropCode::Corrupt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(drops: &mut Drops, gsr: u64) -> Option<Vec<u8>> {
+        let mut options = OptionWriter::default();
+        options.reset(300);
+        drops.write(Seq::new(gsr), &mut options);
+        let mut read = crate::packet::Options::new(options.bytes());
+        read.find_map(|option| match option {
+            DccpOption::DataDropped(blocks) => Some(blocks.to_vec()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn da8_drops_are_told_three_times() {
+        let mut drops = Drops::default();
+        drops.note(Seq::new(99), DropCode::ReceiveBuffer);
+        // The example of RFC 4340 §11.7, as far as it goes.
+        assert_eq!(told(&mut drops, 100), Some(vec![0, 160]));
+        drops.note(Seq::new(101), DropCode::Corrupt);
+        assert_eq!(told(&mut drops, 101), Some(vec![176, 0, 160]));
+        assert_eq!(told(&mut drops, 102), Some(vec![0, 176, 0, 160]));
+        assert_eq!(told(&mut drops, 102), Some(vec![0, 176]));
+        assert_eq!(told(&mut drops, 103), None);
+        for number in 0..1000 {
+            drops.note(Seq::new(number), DropCode::ReceiveBuffer);
+        }
+        assert_eq!(drops.kept.len(), KEPT);
     }
 }

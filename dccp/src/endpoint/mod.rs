@@ -153,6 +153,7 @@ impl Endpoint {
 
     /// Appends the next packet, or a train of them, to `out` (swapping buffers if it is empty).
     /// `limit`: the largest packet in bytes that the socket takes; less than 256 is taken for 256.
+    /// A train is longer: up to 65,000 bytes.
     pub fn poll_transmit(
         &mut self,
         now: Instant,
@@ -195,7 +196,8 @@ impl Endpoint {
             .min()
     }
 
-    /// The next thing that happened.
+    /// The next thing that happened. To be called until `None` after every other call; events that
+    /// wait are counted against [`Config::receive_messages`](crate::Config::receive_messages).
     pub fn poll_event(&mut self) -> Option<(ConnectionId, Event)> {
         let (id, event) = self.cx.events.pop_front()?;
         let bytes = match &event {

@@ -448,6 +448,12 @@ impl Features {
         self.asked[location as usize] |= 1 << index;
     }
 
+    /// As if the peer had changed it.
+    #[cfg(test)]
+    pub(super) fn force_ack_ratio(&mut self, ratio: u16) {
+        self.there.ack_ratio = ratio;
+    }
+
     /// Bytes that are allocated.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {

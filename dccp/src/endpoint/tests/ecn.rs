@@ -155,3 +155,26 @@ fn dd13_echoes_are_right_over_losses_marks_reordering_and_duplicates() {
     assert!(honest.datagrams_lost > 0);
     assert!(ect > 1000, "ECN is never given up: {ect}");
 }
+
+#[test]
+fn marks_are_acknowledged_at_once_but_not_more_than_once_a_round_trip() {
+    let (mut pair, z) = pair(client_config());
+    send(&mut pair, z, 300);
+    pair.run(std::time::Duration::from_secs(1));
+    pair.remark = Some(Ecn::Ce);
+    let ratio = 20;
+    let a = ConnectionId::new(0, 0);
+    let (_, connection) = pair.a.endpoint.get_mut(a).unwrap();
+    connection.set_peer_ack_ratio(ratio);
+    let count = |pair: &Pair| pair.a.endpoint.stats(a).unwrap().packets_sent;
+    let before = count(&pair);
+    for number in 0..3 {
+        pair.z.send(pair.now, z, &[number; 500]).unwrap();
+        pair.poll();
+    }
+    assert_eq!(pair.to_a.len(), 3);
+    while !pair.to_a.is_empty() {
+        pair.deliver_one();
+    }
+    assert_eq!(count(&pair) - before, 1);
+}
