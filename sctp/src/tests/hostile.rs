@@ -92,7 +92,7 @@ fn sv2_the_t_bit_goes_with_the_right_tag_only() {
 }
 
 #[test]
-fn sv2_a_million_blind_tags_do_nothing() {
+fn sv2_blind_tags_do_nothing() {
     let (mut pair, ports, right, _) = victim();
     let mut forged: Vec<Vec<u8>> = vec![
         packet(ports, 0, |out| put_empty(out, ChunkType::ABORT, 0)),
