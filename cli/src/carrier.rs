@@ -131,7 +131,7 @@ pub(crate) fn sctp_stack(
 ) -> io::Result<SctpStack> {
     let stack = SctpStack::new(config, seed()?, client);
     Ok(if verbose {
-        stack.observed(|note| terminal::note(note))
+        stack.observed(terminal::note)
     } else {
         stack
     })

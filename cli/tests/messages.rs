@@ -66,9 +66,20 @@ fn wrong_usage_is_explained() {
             &["get", "/", "/docs/"],
             &["get", "-C", "-o", "-", "/x"],
             &["get", "--open", "-o", "-", "/x"],
+            &["get", "-i", "no-such-file"],
+            &["get", "--peer", "127.0.0.2", "--proto", "dccp", "/x"],
+            &["get", "--peer", "127.0.0.2", "--via", "kernel", "/x"],
             &["get", "-C", "--range", "0-1", "/x"],
             &["get", "-4", "-6", "/x"],
             &["serve", "--bind", "localhost"],
+            &[
+                "serve",
+                "--multihomed",
+                "--bind",
+                "::1",
+                "--bind",
+                "127.0.0.1",
+            ],
             &["serve", "--port", "65536"],
         ])
     );
@@ -124,13 +135,12 @@ fn a_missing_protocol_is_explained_with_the_way_out() {
     insta::assert_snapshot!(
         "missing",
         all_told(&[
-            &["get", "--proto", "sctp", "/x"],
+            &["get", "--proto", "sctp", "--via", "kernel", "/x"],
+            &["get", "--proto", "sctp", "--udp-port", "1", "/x"],
             &["get", "--proto", "dccp", "--via", "kernel", "/x"],
             &["get", "--proto", "dccp", "--udp-port", "1", "/x"],
-            &["get", "--via", "udp", "/x"],
-            &["serve", "--proto", "sctp", "folder"],
+            &["serve", "--proto", "sctp", "--via", "kernel", "folder"],
             &["serve", "--proto", "dccp", "--via", "kernel", "folder"],
-            &["serve", "--via", "raw", "folder"],
         ])
     );
 }

@@ -110,11 +110,6 @@ impl<'a> Download<'a> {
         ((result, outcome), self.output)
     }
 
-    /// Whether the exchange has told its last event.
-    pub(super) const fn is_finished(&self) -> bool {
-        self.result.is_some()
-    }
-
     /// Takes an event, and says what to tell the machine.
     pub(super) fn handle_event(&mut self, event: Event) -> Option<Command> {
         if self.error.is_some() {

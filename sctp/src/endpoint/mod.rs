@@ -324,7 +324,7 @@ impl Endpoint {
     }
 
     /// Appends the next packet, or a train of them, to `out`. `limit`: the largest packet in bytes
-    /// that the socket takes.
+    /// that the socket takes, at least 512.
     pub fn poll_transmit(
         &mut self,
         now: Instant,

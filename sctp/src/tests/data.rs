@@ -446,7 +446,7 @@ fn sx2_what_the_peer_gives_up_is_not_waited_for() {
 }
 
 #[test]
-fn st6_equal_seeds_give_equal_packets() {
+fn equal_seeds_give_equal_packets() {
     let run = |seed| {
         let link = Link {
             loss: 300,
