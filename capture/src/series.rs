@@ -54,11 +54,6 @@ impl Series {
             .filter(|latest| self.points.last() != Some(latest));
         self.points.iter().copied().chain(latest)
     }
-
-    /// Whether there is no sample.
-    pub const fn is_empty(&self) -> bool {
-        self.latest.is_none()
-    }
 }
 
 #[cfg(test)]
@@ -91,6 +86,6 @@ mod tests {
         let mut series = Series::new(10);
         series.push(Duration::ZERO, f64::NAN);
         series.push(Duration::ZERO, f64::INFINITY);
-        assert!(series.is_empty() && series.points().next().is_none());
+        assert!(series.points().next().is_none());
     }
 }

@@ -14,7 +14,7 @@ const WIDTH: u32 = 960;
 
 /// Where the lifelines are.
 const LEFT: u32 = 104;
-const RIGHT: u32 = 936;
+const RIGHT: u32 = 930;
 
 /// The height of a line of words, and what an arrow and the space below it need.
 const LINE: u32 = 15;
@@ -23,24 +23,31 @@ const ARROW: u32 = 13;
 /// How many characters fit between the lifelines, of a font that is 7.3 pixels wide.
 const CHARACTERS: usize = 110;
 
-/// Colours for a light and for a dark page, and fonts.
+/// Colours for a light and for a dark page, and fonts. Not every viewer knows variables.
 const STYLE: &str = "
-svg { background: #fff; --ink: #1c1c1c; --faint: #8a8a8a; --left: #0b5cad; --right: #9a3412; }
-@media (prefers-color-scheme: dark) {
-  svg { background: #16181c; --ink: #e6e6e6; --faint: #8f959e; --left: #7ab8ff; --right: #ffb086; }
-}
-text { font: 12px ui-monospace, monospace; fill: var(--ink); white-space: pre; }
+svg { background: #fff; }
+text { font: 12px ui-monospace, monospace; fill: #1c1c1c; white-space: pre; }
 .title { font-weight: bold; font-size: 14px; }
-.faint { fill: var(--faint); }
+.faint { fill: #767676; }
 .end { text-anchor: end; }
 .middle { text-anchor: middle; }
-line, polyline { fill: none; stroke: var(--faint); stroke-width: 1; }
-.left { stroke: var(--left); stroke-width: 1.5; }
-.right { stroke: var(--right); stroke-width: 1.5; }
-path.left { fill: var(--left); }
-path.right { fill: var(--right); }
+line, polyline { fill: none; stroke: #8a8a8a; stroke-width: 1; }
+line.left, line.right { stroke-width: 1.5; }
+line.left { stroke: #0b5cad; }
+line.right { stroke: #9a3412; }
+path.left { fill: #0b5cad; }
+path.right { fill: #9a3412; }
 .lost { fill: none; stroke: #c1121f; stroke-width: 2; }
-.curve { stroke: var(--left); stroke-width: 1.5; }
+polyline { stroke: #0b5cad; stroke-width: 1.5; }
+@media (prefers-color-scheme: dark) {
+  svg { background: #16181c; }
+  text { fill: #e6e6e6; }
+  .faint { fill: #9aa0a8; }
+  line.left, polyline { stroke: #7ab8ff; }
+  line.right { stroke: #ffb086; }
+  path.left { fill: #7ab8ff; }
+  path.right { fill: #ffb086; }
+}
 ";
 
 /// A quantity to plot.
@@ -50,7 +57,7 @@ pub struct Plot<'a> {
     pub title: &'a str,
     /// The unit of its values.
     pub unit: &'a str,
-    /// Its samples. Where there are none, the plot is left out.
+    /// Its samples. With fewer than two there is nothing to draw, and the plot is left out.
     pub series: &'a Series,
 }
 
@@ -69,7 +76,11 @@ impl fmt::Display for Diagram<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut body = String::new();
         let mut y = self.ladder(&mut body)?;
-        for plot in self.plots.iter().filter(|plot| !plot.series.is_empty()) {
+        for plot in self
+            .plots
+            .iter()
+            .filter(|plot| plot.series.points().nth(1).is_some())
+        {
             y = plot::draw(plot, y, &mut body)?;
         }
         let height = y + 16;

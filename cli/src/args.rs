@@ -50,10 +50,9 @@ pub(crate) enum Via {
     Auto,
     /// The kernel's protocol
     Kernel,
-    /// A stack of our own, in UDP (DCCP only in this version)
+    /// A stack of our own, in UDP
     Udp,
     /// A stack of our own, in IP itself: needs CAP_NET_RAW, and a kernel without the protocol
-    /// (DCCP only in this version)
     Raw,
 }
 
@@ -89,6 +88,10 @@ pub(crate) struct Transport {
     /// a free one.
     #[arg(long, value_name = "N")]
     pub(crate) udp_port: Option<u16>,
+
+    /// Largest IP packet in bytes that a stack of our own sends [default: what the path takes]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..))]
+    pub(crate) mtu: Option<u16>,
 
     /// SCTP payload protocol identifier of what is sent (63: HTTP/SCTP)
     #[arg(long, value_name = "N", default_value_t = 63)]
@@ -133,12 +136,14 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) transport: Transport,
 
-    #[command(flatten)]
-    pub(crate) sight: Sight,
-
     /// Address to listen on; repeatable [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Vec<IpAddr>,
+
+    /// Listen at all --bind addresses as one SCTP endpoint: clients learn of all of them, and go
+    /// on with another when one is cut off
+    #[arg(long)]
+    pub(crate) multihomed: bool,
 
     /// SCTP or DCCP port to listen on; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
@@ -176,6 +181,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+
     /// Show requests and answers on stderr
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -188,23 +196,35 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 pub(crate) struct Get {
     /// What to fetch: /path, host[:port]/path, http://host[:port]/path, or with http+sctp:// or
-    /// http+dccp://; without a host, 127.0.0.1:8080
-    #[arg(value_name = "TARGET", default_value = "/")]
+    /// http+dccp://; without a host, 127.0.0.1:8080 [default: /]
+    ///
+    /// Targets of one server are fetched over one SCTP association, several at once.
+    #[arg(value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
+
+    /// Read more targets from FILE, one on each line; - is stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input_file: Option<PathBuf>,
+
+    /// Fetch at most so many targets at once over one SCTP association
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) parallel: u16,
 
     #[command(flatten)]
     pub(crate) transport: Transport,
-
-    #[command(flatten)]
-    pub(crate) sight: Sight,
 
     /// SCTP or DCCP port, when the target names none [default: 80 with a host, 8080 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
 
-    /// Local address to use; repeatable for SCTP
+    /// Local address to use; repeatable for SCTP, which tells the server of all of them
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Vec<IpAddr>,
+
+    /// Another address of the SCTP server, to go on with should the first be cut off; repeatable.
+    /// Takes a stack of our own
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Vec<IpAddr>,
 
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
@@ -231,7 +251,7 @@ pub(crate) struct Get {
     pub(crate) head: bool,
 
     /// Put the head of the answer before the body
-    #[arg(short, long, conflicts_with = "continue_")]
+    #[arg(long, conflicts_with = "continue_")]
     pub(crate) include: bool,
 
     /// Fetch a part: 0-499, 500- or -500 (the last 500 bytes)
@@ -281,6 +301,9 @@ pub(crate) struct Get {
     /// Open the file in the viewer for its type, after success
     #[arg(long, conflicts_with = "head")]
     pub(crate) open: bool,
+
+    #[command(flatten)]
+    pub(crate) sight: Sight,
 
     /// Show what is sent and received on stderr
     #[arg(short, long)]

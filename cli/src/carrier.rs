@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 
 use dccp::Endpoint;
 use dccp::ccid::Ccid;
 use socket::Protocol;
-use transport::{DccpClient, DccpStack};
+use transport::{DccpClient, DccpStack, SctpClient, SctpStack};
 
 use crate::args::Via;
-use crate::exit::{Code, Failure};
+use crate::terminal;
 
 /// The UDP ports of RFC 6951 and RFC 6773.
 const SCTP_UDP_PORT: u16 = 9899;
@@ -50,26 +51,16 @@ impl fmt::Display for Carrier {
 }
 
 /// The carriers that `--via` and `--udp-port` mean, in the order in which they are tried.
-pub(crate) fn carriers(
-    via: Via,
-    protocol: Protocol,
-    udp_port: Option<u16>,
-) -> Result<Vec<Carrier>, Failure> {
+pub(crate) fn carriers(via: Via, protocol: Protocol, udp_port: Option<u16>) -> Vec<Carrier> {
     let udp = Carrier::Udp(udp_port.unwrap_or(match protocol {
         Protocol::Sctp => SCTP_UDP_PORT,
         Protocol::Dccp => DCCP_UDP_PORT,
     }));
-    let stack = protocol == Protocol::Dccp;
     match via {
-        Via::Auto if stack => Ok(vec![Carrier::Kernel, udp]),
-        Via::Auto | Via::Kernel => Ok(vec![Carrier::Kernel]),
-        Via::Udp if stack => Ok(vec![udp]),
-        Via::Raw if stack => Ok(vec![Carrier::Raw]),
-        Via::Udp | Via::Raw => Err(Failure::new(
-            Code::NotAvailable,
-            "this version has no SCTP stack of its own yet",
-        )
-        .hint("use --via kernel on a machine whose kernel has SCTP, or --proto dccp")),
+        Via::Auto => vec![Carrier::Kernel, udp],
+        Via::Kernel => vec![Carrier::Kernel],
+        Via::Udp => vec![udp],
+        Via::Raw => vec![Carrier::Raw],
     }
 }
 
@@ -80,15 +71,32 @@ pub(crate) fn seed() -> io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// The settings of a DCCP stack in `carrier`, for a client.
-pub(crate) fn dccp_config(carrier: Carrier, ccid: Option<u8>) -> dccp::Config {
+/// What was said of how a stack of our own sends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sending {
+    /// The congestion control; `None` leaves it to the two ends.
+    pub(crate) ccid: Option<u8>,
+    /// The largest IP packet in bytes; `None` looks for what the path takes.
+    pub(crate) mtu: Option<u16>,
+}
+
+/// The settings of a DCCP stack in `carrier`, for a client of `address` or a server at it.
+pub(crate) fn dccp_config(carrier: Carrier, address: IpAddr, sending: Sending) -> dccp::Config {
     let default = dccp::Config::default();
+    let ip = if address.is_ipv4() { 20 } else { 40 };
+    let headers = match carrier {
+        Carrier::Raw => ip,
+        Carrier::Kernel | Carrier::Udp(_) => ip + 8,
+    };
     dccp::Config {
         carrier: match carrier {
             Carrier::Raw => dccp::Carrier::Ip,
             Carrier::Kernel | Carrier::Udp(_) => dccp::Carrier::Udp,
         },
-        ccids: ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
+        ccids: sending.ccid.map_or(default.ccids, |ccid| vec![Ccid(ccid)]),
+        max_packet: sending
+            .mtu
+            .map_or(default.max_packet, |mtu| usize::from(mtu) - headers),
         // Raw IP is used beside kernels, which begin with the size of their link.
         link_mtu: (carrier == Carrier::Raw).then_some(ETHERNET_MTU),
         ..dccp::Config::default()
@@ -100,26 +108,67 @@ pub(crate) fn dccp_stack(config: dccp::Config, client: DccpClient) -> io::Result
     Ok(DccpStack::new(Endpoint::new(config, seed()?), client))
 }
 
+/// The settings of an SCTP stack, for a client. The peer is told `addresses` of this end.
+pub(crate) fn sctp_config(addresses: Vec<IpAddr>) -> sctp::Config {
+    sctp::Config {
+        addresses,
+        outbound_streams: STREAMS,
+        inbound_streams: STREAMS,
+        stream_send_buffer: 128 << 10,
+        send_buffer: usize::from(STREAMS) * (128 << 10),
+        ..sctp::Config::default()
+    }
+}
+
+/// Streams of an association with a stack of our own, as over the kernel.
+const STREAMS: u16 = 100;
+
+/// An SCTP stack that nobody can guess the numbers of, which tells of its paths if `verbose`.
+pub(crate) fn sctp_stack(
+    config: sctp::Config,
+    client: SctpClient,
+    verbose: bool,
+) -> io::Result<SctpStack> {
+    let stack = SctpStack::new(config, seed()?, client);
+    Ok(if verbose {
+        stack.observed(|note| terminal::note(note))
+    } else {
+        stack
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_the_kernel_and_then_udp() {
+    fn du1_auto_is_the_kernel_and_then_udp_on_the_registered_port() {
         let of = |via, protocol| carriers(via, protocol, None);
         let udp = Carrier::Udp(6511);
+        assert_eq!(of(Via::Auto, Protocol::Dccp), [Carrier::Kernel, udp]);
+        assert_eq!(of(Via::Udp, Protocol::Dccp), [udp]);
+        let udp = Carrier::Udp(9899);
+        assert_eq!(of(Via::Auto, Protocol::Sctp), [Carrier::Kernel, udp]);
+        assert_eq!(of(Via::Raw, Protocol::Sctp), [Carrier::Raw]);
         assert_eq!(
-            of(Via::Auto, Protocol::Dccp).unwrap(),
-            [Carrier::Kernel, udp]
-        );
-        assert_eq!(of(Via::Udp, Protocol::Dccp).unwrap(), [udp]);
-        assert_eq!(of(Via::Auto, Protocol::Sctp).unwrap(), [Carrier::Kernel]);
-        assert_eq!(
-            carriers(Via::Udp, Protocol::Dccp, Some(7)).unwrap(),
+            carriers(Via::Udp, Protocol::Dccp, Some(7)),
             [Carrier::Udp(7)]
         );
-        let failure = of(Via::Udp, Protocol::Sctp).unwrap_err();
-        assert_eq!(failure.code, Code::NotAvailable);
+    }
+
+    #[test]
+    fn an_mtu_is_that_of_ip() {
+        let largest = |carrier, address: &str| {
+            let sending = Sending {
+                mtu: Some(1500),
+                ..Sending::default()
+            };
+            dccp_config(carrier, address.parse().unwrap(), sending).max_packet
+        };
+        assert_eq!(largest(Carrier::Udp(1), "192.0.2.1"), 1472);
+        assert_eq!(largest(Carrier::Udp(1), "::1"), 1452);
+        assert_eq!(largest(Carrier::Raw, "192.0.2.1"), 1480);
+        assert_eq!(largest(Carrier::Raw, "::1"), 1460);
     }
 
     #[test]

@@ -33,10 +33,7 @@ pub(crate) enum Code {
 /// What to do on a machine whose kernel has not the protocol.
 pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
     match missing.protocol {
-        Protocol::Sctp => {
-            "`cargo xtask demo` in the source tree shows it in a small Linux that has it"
-        }
-        Protocol::Dccp => TRY_UDP,
+        Protocol::Sctp | Protocol::Dccp => TRY_UDP,
     }
 }
 
@@ -44,7 +41,7 @@ pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
 pub(crate) const TRY_UDP: &str = "--via udp needs nothing of the kernel";
 
 /// A failure that a person is told of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
     message: String,

@@ -29,7 +29,7 @@ impl From<Proto> for Protocol {
 
 impl args::Transport {
     /// The carriers for `protocol`, in the order in which they are tried.
-    pub(crate) fn carriers(&self, protocol: Protocol) -> Result<Vec<Carrier>, Failure> {
+    pub(crate) fn carriers(&self, protocol: Protocol) -> Vec<Carrier> {
         carrier::carriers(self.via, protocol, self.udp_port)
     }
 
@@ -63,10 +63,20 @@ pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
     } else {
         &args.bind
     };
+    if args.multihomed
+        && addresses
+            .iter()
+            .any(|ip| ip.is_ipv4() != addresses[0].is_ipv4())
+    {
+        let message = "--multihomed takes addresses of one family";
+        return Err(Failure::new(Code::Usage, message)
+            .hint("leave it out to listen at each address on its own"));
+    }
     Ok(serve::Options {
         root: args.dir.clone(),
         protocol: args.transport.proto.into(),
-        carriers: args.transport.carriers(args.transport.proto.into())?,
+        carriers: args.transport.carriers(args.transport.proto.into()),
+        multihomed: args.multihomed,
         driver: args.transport.driver,
         bind: addresses
             .iter()
@@ -74,6 +84,7 @@ pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
             .collect(),
         service_codes: args.transport.served_codes(),
         ccid: args.transport.ccid,
+        mtu: args.transport.mtu,
         ppid: args.transport.ppid,
         max_connections: args
             .max_connections

@@ -39,10 +39,14 @@ pub(crate) struct Options {
     pub(crate) driver: Driver,
     /// Where to listen: at each of these with a listener of its own. Port 0 takes a free one.
     pub(crate) bind: Vec<SocketAddr>,
+    /// Whether all of these are one SCTP endpoint.
+    pub(crate) multihomed: bool,
     /// The DCCP service codes that are answered to; SCTP has none.
     pub(crate) service_codes: Vec<u32>,
     /// DCCP's congestion control; `None` is the kernel's choice.
     pub(crate) ccid: Option<u8>,
+    /// The largest IP packet of a stack of our own; `None` looks for what the path takes.
+    pub(crate) mtu: Option<u16>,
     /// SCTP's payload protocol identifier on what is sent.
     pub(crate) ppid: u32,
     /// How many connections may be open at once; `None` is the driver's default.
@@ -71,6 +75,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The addresses to listen at, those of one endpoint together.
+    fn endpoints(&self) -> Vec<&[SocketAddr]> {
+        if self.multihomed && self.protocol == Protocol::Sctp {
+            vec![&self.bind]
+        } else {
+            self.bind.chunks(1).collect()
+        }
+    }
+
     /// What a connection is held to.
     fn limits(&self) -> Limits {
         Limits {
@@ -152,12 +165,15 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
     let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
     let served = match options.protocol {
         Protocol::Sctp => {
-            let bind = |address| {
-                let listener = SctpListener::bind(&[address], &SctpConfig::default())?;
+            let bind = |addresses: &[SocketAddr]| {
+                let listener = SctpListener::bind(addresses, &SctpConfig::default())?;
                 let bound = listener.local_addrs().to_vec();
                 Ok((listener, bound))
             };
-            let doors = open(options, bind, |_, _| Err(BindError::NoAddress.into()))?;
+            let doors = open(options, bind, |carrier, addresses| {
+                let service = over_sctp(options, &site);
+                stacks::sctp(options, carrier, addresses, service, &watch)
+            })?;
             serve(options, doors, over_sctp(options, &site), &watch)?
         }
         Protocol::Dccp => {
@@ -166,14 +182,14 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 ccid: options.ccid,
                 ..DccpConfig::default()
             };
-            let bind = |address| {
-                let listener = DccpListener::bind(&[address], &config)?;
+            let bind = |addresses: &[SocketAddr]| {
+                let listener = DccpListener::bind(addresses, &config)?;
                 let bound = listener.local_addrs().to_vec();
                 Ok((listener, bound))
             };
-            let doors = open(options, bind, |carrier, address| {
+            let doors = open(options, bind, |carrier, addresses| {
                 let service = over_dccp(options, &site);
-                stacks::dccp(options, carrier, address, service, &watch)
+                stacks::dccp(options, carrier, addresses[0], service, &watch)
             })?;
             serve(options, doors, over_dccp(options, &site), &watch)?
         }
@@ -214,15 +230,15 @@ struct Place {
     carrier: Carrier,
 }
 
-/// A packet socket with its stack, and where that listens.
-type Housed = (Box<dyn Resident + Send>, Place);
+/// A packet socket with its stack, and the carrier with the port that was got.
+type Housed = (Box<dyn Resident + Send>, Carrier);
 
 /// Opens every carrier that was asked for. Of several, those that do not work here are left out,
 /// as long as one does.
 fn open<L>(
     options: &Options,
-    bind: impl Fn(SocketAddr) -> Result<(L, Vec<SocketAddr>), BindError>,
-    house: impl Fn(Carrier, SocketAddr) -> Result<Housed, ServeError>,
+    bind: impl Fn(&[SocketAddr]) -> Result<(L, Vec<SocketAddr>), BindError>,
+    house: impl Fn(Carrier, &[SocketAddr]) -> Result<Housed, ServeError>,
 ) -> Result<Doors<L>, ServeError> {
     if options.bind.is_empty() {
         return Err(BindError::NoAddress.into());
@@ -244,6 +260,9 @@ fn open<L>(
             Err(error @ (ServeError::NotAvailable(_) | ServeError::Udp(_)))
                 if options.carriers.len() > 1 =>
             {
+                if options.verbose {
+                    tell(&format!("not listening over {carrier}: {error}\n"));
+                }
                 left_out = Some(error);
             }
             Err(error) => return Err(error),
@@ -251,7 +270,7 @@ fn open<L>(
     }
     match left_out {
         Some(error) if doors.places.is_empty() => return Err(error),
-        Some(error @ ServeError::Udp(_)) if !options.quiet => {
+        Some(error @ ServeError::Udp(_)) if !options.quiet && !options.verbose => {
             tell(&format!("not listening in UDP: {error}\n"));
         }
         Some(_) | None => {}
@@ -260,43 +279,52 @@ fn open<L>(
 }
 
 impl<L> Doors<L> {
-    /// Makes one listener for each address. An SCTP endpoint may have several addresses, but then
-    /// a client that reaches one is told of all, and an operator who names two networks may not
-    /// want that.
+    /// Makes one listener for each address, or one for all if that was asked for: a client that
+    /// reaches one address of an SCTP endpoint is told of all, and an operator who names two
+    /// networks may not want that.
     fn listen(
         &mut self,
         options: &Options,
-        bind: impl Fn(SocketAddr) -> Result<(L, Vec<SocketAddr>), BindError>,
+        bind: impl Fn(&[SocketAddr]) -> Result<(L, Vec<SocketAddr>), BindError>,
     ) -> Result<(), ServeError> {
-        for &address in &options.bind {
-            let (listener, local) = bind(address)?;
-            let address = local.first().copied().unwrap_or(address);
+        for addresses in options.endpoints() {
+            let (listener, local) = bind(addresses)?;
+            let address = local.first().copied().unwrap_or(addresses[0]);
             self.listeners.push(listener);
             self.addresses.push(address);
-            self.places.push(Place {
-                address,
-                carrier: Carrier::Kernel,
-            });
+            for (index, &(mut place)) in addresses.iter().enumerate() {
+                place.set_port(address.port());
+                self.places.push(Place {
+                    address: if index == 0 { address } else { place },
+                    carrier: Carrier::Kernel,
+                });
+            }
         }
         Ok(())
     }
 
-    /// Makes one packet socket for each address, each with a stack.
+    /// Makes one packet socket for each endpoint, each with a stack.
     fn house(
         &mut self,
         options: &Options,
         carrier: Carrier,
-        house: impl Fn(Carrier, SocketAddr) -> Result<Housed, ServeError>,
+        house: impl Fn(Carrier, &[SocketAddr]) -> Result<Housed, ServeError>,
     ) -> Result<(), ServeError> {
-        for (index, &(mut address)) in options.bind.iter().enumerate() {
-            if address.port() == 0 {
+        for (index, addresses) in options.endpoints().into_iter().enumerate() {
+            let mut addresses = addresses.to_vec();
+            if addresses[0].port() == 0 {
                 // The same as the kernel has got, if that listens too.
                 let taken = self.addresses.get(index).map(SocketAddr::port);
-                address.set_port(taken.map_or_else(stacks::free_port, Ok)?);
+                let port = taken.map_or_else(stacks::free_port, Ok)?;
+                for address in &mut addresses {
+                    address.set_port(port);
+                }
             }
-            let (resident, place) = house(carrier, address)?;
+            let (resident, carrier) = house(carrier, &addresses)?;
             self.residents.push(resident);
-            self.places.push(place);
+            let places = addresses.into_iter();
+            self.places
+                .extend(places.map(|address| Place { address, carrier }));
         }
         Ok(())
     }
@@ -384,7 +412,10 @@ fn exchange_config(options: &Options, delivery: Delivery) -> server::Config {
 }
 
 /// Over SCTP each stream of an association has an exchange.
-fn over_sctp(options: &Options, site: &FileSite) -> impl Service<Machine: Send, Application: Send> {
+fn over_sctp(
+    options: &Options,
+    site: &FileSite,
+) -> impl Service<Machine: Send, Application: Send> + Send + use<> {
     let config = exchange_config(options, Delivery::Reliable);
     let limits = streams::Config {
         idle_timeout: options.request_timeout,
@@ -424,6 +455,10 @@ impl Exchanges for ByStream {
         } else {
             server::Exchange::new(now, self.0.clone())
         }
+    }
+
+    fn goes_on(&self, exchange: &server::Exchange) -> bool {
+        exchange.goes_on()
     }
 }
 

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Text of a peer made safe to show: control characters become `\xNN`.
 pub(crate) fn printable(text: &[u8]) -> String {
@@ -33,8 +34,19 @@ const fn is_directional(character: char) -> bool {
 /// Writes to stderr, and does without when nobody reads it any more: this is the only place that
 /// prints, so a full disk behind stderr ends no program.
 pub(crate) fn tell(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let write = || {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    };
+    if io::stderr().is_terminal() {
+        BARS.suspend(write);
+    } else {
+        write();
+    }
 }
+
+/// All progress bars: there may be several at once, and lines are told above them.
+static BARS: LazyLock<MultiProgress> =
+    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
 
 /// The lines of a message, each safe to show.
 pub(crate) fn printable_lines(message: &[u8]) -> impl Iterator<Item = String> {
@@ -64,7 +76,7 @@ impl Progress {
         if !wanted || !io::stderr().is_terminal() {
             return Self(None);
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+        let bar = BARS.add(ProgressBar::no_length());
         bar.set_message(printable(name.as_bytes()));
         Self(Some(bar))
     }

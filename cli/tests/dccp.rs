@@ -178,6 +178,20 @@ fn a_file_comes_whole_with_either_driver_over_ipv4_and_ipv6() {
 }
 
 #[test]
+fn either_congestion_control_and_small_packets_carry_a_file() {
+    let served = tempfile::tempdir().unwrap();
+    let content = noise(200_000);
+    fs::write(served.path().join("file"), &content).unwrap();
+    for options in [&["--ccid", "2"], &["--ccid", "3"], &["--mtu", "576"]] {
+        let server = Server::udp(served.path(), "127.0.0.1", options);
+        let to_stdout = [&options[..], &["-o", "-"]].concat();
+        let output = succeed(&mut server.get("/file", &to_stdout));
+        assert!(output.stdout == content, "{options:?}");
+        server.stop();
+    }
+}
+
+#[test]
 fn heads_ranges_and_errors_are_as_over_the_kernel() {
     let served = tempfile::tempdir().unwrap();
     fs::write(served.path().join("text"), b"0123456789").unwrap();

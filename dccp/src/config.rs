@@ -35,7 +35,8 @@ pub struct Config {
     /// read, marks would be lost, and with them the fairness to other traffic. Default: yes.
     pub ecn: bool,
     /// Whether to ask the peer for NDP Count (RFC 4340 §7.7), which tells lost data from lost
-    /// acknowledgements. Default: no.
+    /// acknowledgements, whatever its congestion control; of CCID 3 it is always asked for.
+    /// Default: no.
     pub ndp_count: bool,
     /// Whether to have the peer check our data with Data Checksums, a CRC-32c in each data packet
     /// (RFC 4340 §9.3). Those of the peer are always checked. Default: no.

@@ -10,7 +10,7 @@
 //! |                        ISS (6 bytes)                          |
 //! |                        ISR (6 bytes)                          |
 //! |           Outcome of feature negotiation (15 bytes)           |
-//! |              HMAC-SHA-256, its first 16 bytes                 |
+//! |              HMAC-SHA-256, its first 12 bytes                 |
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 //!
@@ -32,7 +32,10 @@ use crate::{Seq, ServiceCode};
 /// it is in PARTOPEN.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
 
-const MAC_LEN: usize = 16;
+/// 96 bits, to be guessed within a minute. With more, a Response that confirms features and holds
+/// a cookie would be longer than three times the 36 bytes of this crate's own Request, and would
+/// not be sent.
+const MAC_LEN: usize = 12;
 const CONTENT_LEN: usize = 4 + 4 + 6 + 6 + EXPORT_LEN;
 
 /// Bytes of a cookie.

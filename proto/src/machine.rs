@@ -31,6 +31,12 @@ pub trait Machine {
     /// What the application tells the machine.
     type Command;
 
+    /// Tells that the transport is ready, and how many streams it has to send on: those with the
+    /// ids below `count`. A machine that uses one stream needs no telling.
+    fn handle_streams(&mut self, now: Instant, count: u16) {
+        let _ = (now, count);
+    }
+
     /// Takes a datagram, a piece of one, or a train of several that came in one call.
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<Self::Peer>);
 
@@ -66,6 +72,21 @@ pub trait Machine {
         out: &mut Vec<u8>,
     ) -> Option<Transmit<Self::Peer>>;
 
+    /// As [`Self::poll_transmit`], where each stream has a queue of its own: `room` tells the
+    /// largest payload in bytes that a stream takes now, 0 for none. So a stream whose queue is
+    /// full does not hold up the others (HT6). A machine that uses one stream needs only the other.
+    fn poll_streams(
+        &mut self,
+        now: Instant,
+        room: &mut Room<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit<Self::Peer>> {
+        match room(StreamId(0)) {
+            0 => None,
+            limit => self.poll_transmit(now, limit, out),
+        }
+    }
+
     /// When to call [`Self::handle_timeout`]; `None`: not before something else happens.
     fn poll_timeout(&self) -> Option<Instant>;
 
@@ -75,6 +96,9 @@ pub trait Machine {
     /// Whether the transport is still needed, and how to end it if not.
     fn disposition(&self) -> Disposition;
 }
+
+/// Tells the largest payload in bytes that a stream takes now, 0 for none.
+pub type Room<'a> = dyn FnMut(StreamId) -> usize + 'a;
 
 /// Names a stream of an SCTP association (RFC 9260 §1.3); 0 where a transport has no streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,10 +1,10 @@
 //! One exchange on each stream of an SCTP association.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::machine::{CloseReason, Datagram, Disposition, Machine, StreamId, Transmit};
+use crate::machine::{CloseReason, Datagram, Disposition, Machine, Room, StreamId, Transmit};
 
 /// What a server makes of a stream on which something came.
 pub trait Exchanges {
@@ -14,6 +14,13 @@ pub trait Exchanges {
     /// Makes the machine of `stream`. `overloaded` says that [`Config::max_streams`] are in use:
     /// the machine should refuse what it is asked.
     fn open(&mut self, now: Instant, stream: StreamId, overloaded: bool) -> Self::Exchange;
+
+    /// Whether the client of a finished exchange said that others will follow, and was promised
+    /// that they may (HT9): the stream then takes another one, and the association stays.
+    fn goes_on(&self, exchange: &Self::Exchange) -> bool {
+        let _ = exchange;
+        false
+    }
 }
 
 /// The limits of one association.
@@ -21,8 +28,10 @@ pub trait Exchanges {
 pub struct Config {
     /// How many streams may have an exchange under way at once. Default: 64 (HT10).
     pub max_streams: usize,
-    /// How long the association may stay without any exchange. Default: 10 s.
+    /// How long the association may stay without its first exchange. Default: 10 s.
     pub idle_timeout: Duration,
+    /// How long it may stay without another one, where others may follow. Default: 15 s (HT10).
+    pub keep_alive_timeout: Duration,
 }
 
 impl Default for Config {
@@ -30,6 +39,7 @@ impl Default for Config {
         Self {
             max_streams: 64,
             idle_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(15),
         }
     }
 }
@@ -40,20 +50,29 @@ const STREAMS_EVER: usize = 4;
 
 /// The exchanges of one association, by the stream they run on. Requests on different streams are
 /// answered at the same time, message by message in turn, so that a long answer does not hold up a
-/// short one. The association ends when no exchange is left under way, and it is aborted when one
-/// of them fails: the peer of a stack of the kernel cannot be told in another way.
+/// short one. The association ends when no exchange is left under way, unless the client asked
+/// for it to go on; and it is aborted when one of them fails: the peer of a stack of the kernel
+/// cannot be told in another way.
 pub struct Streams<E: Exchanges> {
     exchanges: E,
     by_stream: BTreeMap<StreamId, E::Exchange>,
+    /// What exchanges told that gave way to others.
+    events: VecDeque<(StreamId, EventOf<E>)>,
     config: Config,
+    /// How many streams there are to answer on, if that was told.
+    streams: Option<u16>,
     /// Where the next round of sending begins.
     cursor: StreamId,
     /// Whose message was polled last.
     last: StreamId,
     idle_deadline: Option<Instant>,
+    /// When something came or went last.
+    active: Instant,
     stopping: bool,
     ended: Option<Disposition>,
 }
+
+type EventOf<E> = <<E as Exchanges>::Exchange as Machine>::Event;
 
 impl<E: Exchanges + fmt::Debug> fmt::Debug for Streams<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,10 +90,13 @@ impl<E: Exchanges> Streams<E> {
         Self {
             exchanges,
             by_stream: BTreeMap::new(),
+            events: VecDeque::new(),
             config,
+            streams: None,
             cursor: StreamId(0),
             last: StreamId(0),
             idle_deadline: Some(now + config.idle_timeout),
+            active: now,
             stopping: false,
             ended: None,
         }
@@ -82,6 +104,7 @@ impl<E: Exchanges> Streams<E> {
 
     /// The exchange of `stream`, made when it is new; `None` when there are too many.
     fn exchange(&mut self, now: Instant, stream: StreamId) -> Option<&mut E::Exchange> {
+        self.make_way(stream);
         if !self.by_stream.contains_key(&stream) {
             if self.by_stream.len() >= self.config.max_streams * STREAMS_EVER {
                 return None;
@@ -92,6 +115,30 @@ impl<E: Exchanges> Streams<E> {
             self.idle_deadline = None;
         }
         self.by_stream.get_mut(&stream)
+    }
+
+    /// Forgets the exchange of `stream` if it is finished and another one may follow (HT3).
+    fn make_way(&mut self, stream: StreamId) {
+        let done = |exchange: &&mut E::Exchange| {
+            exchange.disposition() == Disposition::Close && self.exchanges.goes_on(exchange)
+        };
+        let Some(exchange) = self.by_stream.get_mut(&stream).filter(done) else {
+            return;
+        };
+        while let Some(((), event)) = exchange.poll_event() {
+            self.events.push_back((stream, event));
+        }
+        self.by_stream.remove(&stream);
+    }
+
+    /// Whether the association waits for other exchanges, all those before being finished.
+    fn is_kept(&self) -> bool {
+        let mut exchanges = self.by_stream.values();
+        !self.stopping
+            && !self.by_stream.is_empty()
+            && exchanges.all(|exchange| {
+                exchange.disposition() == Disposition::Close && self.exchanges.goes_on(exchange)
+            })
     }
 
     fn under_way(&self) -> usize {
@@ -118,14 +165,23 @@ impl<E: Exchanges> Streams<E> {
 impl<E: Exchanges> Machine for Streams<E> {
     type Peer = ();
     type Session = StreamId;
-    type Event = <E::Exchange as Machine>::Event;
+    type Event = EventOf<E>;
     type Command = <E::Exchange as Machine>::Command;
+
+    fn handle_streams(&mut self, _now: Instant, count: u16) {
+        self.streams = Some(count);
+    }
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<()>) {
         if self.ended.is_some() {
             return;
         }
+        self.active = now;
         let stream = datagram.stream;
+        if self.streams.is_some_and(|count| stream.0 >= count) {
+            // There is no stream to answer it on (HT2).
+            return self.abort(now);
+        }
         match self.exchange(now, stream) {
             Some(exchange) => exchange.handle_datagram(now, datagram),
             None => return self.abort(now),
@@ -136,6 +192,9 @@ impl<E: Exchanges> Machine for Streams<E> {
     fn handle_timeout(&mut self, now: Instant) {
         if self.idle_deadline.is_some_and(|due| due <= now) {
             self.idle_deadline = None;
+            self.ended = Some(Disposition::Close);
+        }
+        if self.active + self.config.keep_alive_timeout <= now && self.is_kept() {
             self.ended = Some(Disposition::Close);
         }
         for exchange in self.by_stream.values_mut() {
@@ -184,15 +243,17 @@ impl<E: Exchanges> Machine for Streams<E> {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit<()>> {
-        let from = self.cursor;
-        let mut poll = |(stream, exchange): (&StreamId, &mut E::Exchange)| {
-            Some((*stream, exchange.poll_transmit(now, limit, out)?))
-        };
-        let (stream, transmit) = self
-            .by_stream
-            .range_mut(from..)
-            .find_map(&mut poll)
-            .or_else(|| self.by_stream.range_mut(..from).find_map(&mut poll))?;
+        self.poll_streams(now, &mut |_| limit, out)
+    }
+
+    fn poll_streams(
+        &mut self,
+        now: Instant,
+        room: &mut Room<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Transmit<()>> {
+        let (stream, transmit) = poll_in_turn(&mut self.by_stream, self.cursor, now, room, out)?;
+        self.active = now;
         self.last = stream;
         self.cursor = StreamId(stream.0.wrapping_add(1));
         Some(transmit)
@@ -203,10 +264,17 @@ impl<E: Exchanges> Machine for Streams<E> {
             .values()
             .filter_map(Machine::poll_timeout)
             .chain(self.idle_deadline)
+            .chain(
+                self.is_kept()
+                    .then(|| self.active + self.config.keep_alive_timeout),
+            )
             .min()
     }
 
     fn poll_event(&mut self) -> Option<(StreamId, Self::Event)> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
         self.by_stream
             .iter_mut()
             .find_map(|(stream, exchange)| Some((*stream, exchange.poll_event()?.1)))
@@ -227,8 +295,36 @@ impl<E: Exchanges> Machine for Streams<E> {
                 Disposition::Close => {}
             }
         }
+        if overall == Disposition::Close && self.is_kept() {
+            return Disposition::Open;
+        }
         overall
     }
+}
+
+/// Asks the exchanges of `by_stream` for a message, from the stream `from` on and round, where
+/// there is room.
+pub(crate) fn poll_in_turn<M: Machine<Peer = ()>>(
+    by_stream: &mut BTreeMap<StreamId, M>,
+    from: StreamId,
+    now: Instant,
+    room: &mut Room<'_>,
+    out: &mut Vec<u8>,
+) -> Option<(StreamId, Transmit<()>)> {
+    let mut poll = |(stream, exchange): (&StreamId, &mut M)| {
+        if exchange.disposition() != Disposition::Open {
+            return None;
+        }
+        let transmit = match room(*stream) {
+            0 => return None,
+            limit => exchange.poll_transmit(now, limit, out)?,
+        };
+        Some((*stream, transmit))
+    };
+    if let Some(polled) = by_stream.range_mut(from..).find_map(&mut poll) {
+        return Some(polled);
+    }
+    by_stream.range_mut(..from).find_map(&mut poll)
 }
 
 #[cfg(test)]

@@ -37,6 +37,11 @@
 //!   [`DccpConfig::receive_buffer`] it asks for; others are limited by `net.core.rmem_max`, and
 //!   lose a tenth of a fast transfer over a short path. After a path's packet size has shrunk,
 //!   the kernel notices with the first packet that does not get through, so a few are lost.
+//! - UDP: a datagram whose checksum is 0 is taken over IPv4, because a socket cannot see that
+//!   (RFC 6773 §3.3 and RFC 6951 want it dropped). What ICMP says of a path's packet size is not
+//!   passed on; the stack probes.
+//! - Raw IP: a packet costs a system call, and one for a port where nobody listens gets no answer.
+//!   The address, ECN and don't-fragment options are Linux's.
 //! - Linux has both protocols. Elsewhere this crate compiles; DCCP is [`NotAvailable`] there, and
 //!   SCTP is untried.
 //!

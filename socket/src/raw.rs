@@ -128,6 +128,31 @@ impl RawSocket {
         })
     }
 
+    /// Exchanges packets of `protocol` with several peers, or from several addresses, as a client
+    /// does with more than one path: `local` is mostly the wildcard. The port is that of the first
+    /// packet that is sent.
+    ///
+    /// # Errors
+    ///
+    /// When this process may not use raw IP, when the kernel has the protocol itself and would
+    /// answer too, or when the address cannot be had.
+    pub fn unconnected(
+        protocol: Protocol,
+        local: IpAddr,
+        config: &PacketConfig,
+    ) -> Result<Self, BindError> {
+        let socket = open(protocol, local.is_ipv6(), config)?;
+        bind(&socket, local, SocketAddr::new(local, 0))?;
+        Ok(Self {
+            socket,
+            local,
+            port: None,
+            connected: false,
+            refused: false,
+            resume: 0,
+        })
+    }
+
     /// This end's address: the wildcard where packets to all of them are taken.
     pub const fn local_ip(&self) -> IpAddr {
         self.local

@@ -27,7 +27,9 @@ impl<D: Fn(Side, &[u8]) -> String> fmt::Display for Ladder<'_, D> {
         for Entry { at, side, line } in self.trace.entries() {
             let words = match line {
                 Line::Note(note) => note.clone(),
-                Line::Packet { payload, ecn, fate } => {
+                Line::Packet {
+                    payload, ecn, fate, ..
+                } => {
                     let words = (self.describe)(*side, payload);
                     format!("{words}{}", Circumstances(payload.len(), *ecn, *fate))
                 }

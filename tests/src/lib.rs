@@ -2,8 +2,9 @@
 //! ([`link`], [`pair`], [`transcript`]), a lossy packet network for whole stacks ([`netsim`],
 //! [`ladder`]), sockets for tests of the drivers ([`seqpacket`], [`supply`], [`drivers`]), and the
 //! checks that fuzz targets make ([`fuzzing`]). On the network run whole programs ([`hosts`]), DCCP
-//! without HTTP ([`packets`]), and a flow as TCP would send it ([`reno`]).
+//! and SCTP without HTTP ([`packets`], [`associations`]), and a flow as TCP would send it ([`reno`]).
 
+pub mod associations;
 pub mod drivers;
 pub mod fuzzing;
 pub mod hosts;
@@ -17,3 +18,4 @@ pub(crate) mod residents;
 pub mod seqpacket;
 pub mod supply;
 pub mod transcript;
+pub mod weather;

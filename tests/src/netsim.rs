@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use transport::Ecn;
 
+use pipe::Sent;
 pub use pipe::{Choose, Config, Fate, Passing, Pipe, PipeStats};
 pub use trace::{Entry, Line, Trace};
 
@@ -76,6 +77,17 @@ pub struct Departure {
 pub trait Node {
     /// Its address; of the port only what it sends with.
     fn address(&self) -> SocketAddr;
+
+    /// Whether packets to `address` are for it. A machine may have several addresses.
+    fn has(&self, address: IpAddr) -> bool {
+        self.address().ip() == address
+    }
+
+    /// Which of its addresses packets to `destination` come from.
+    fn source(&self, destination: SocketAddr) -> SocketAddr {
+        let _ = destination;
+        self.address()
+    }
 
     /// Which side of the bottleneck it is on.
     fn side(&self) -> Side;
@@ -283,7 +295,7 @@ impl Network {
             let (to, address) = (arrival.0, arrival.1.destination.ip());
             let receiver = nodes
                 .iter_mut()
-                .find(|node| node.side() == to && node.address().ip() == address);
+                .find(|node| node.side() == to && node.has(address));
             match receiver {
                 Some(node) => {
                     node.handle_arrival(now, arrival.1);
@@ -371,7 +383,7 @@ impl Network {
     fn drain(&mut self, node: &mut dyn Node) {
         let now = self.now;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let (source, side) = (node.address(), node.side());
+        let side = node.side();
         loop {
             buffer.clear();
             let limit = self.pipe(side).known_limit();
@@ -389,6 +401,7 @@ impl Network {
                 continue;
             }
             let train = Bytes::copy_from_slice(&buffer);
+            let source = node.source(departure.destination);
             let mut from = 0;
             while from < train.len() {
                 let to = train.len().min(from + size);
@@ -402,14 +415,19 @@ impl Network {
 
     fn send(&mut self, source: SocketAddr, side: Side, departure: Departure, payload: Bytes) {
         let (now, at) = (self.now, self.elapsed());
-        let passed = self
-            .pipe_mut(side)
-            .send(now, at, departure.ecn, payload.clone());
+        let sent = Sent {
+            at,
+            destination: departure.destination,
+            ecn: departure.ecn,
+            payload: payload.clone(),
+        };
+        let passed = self.pipe_mut(side).send(now, sent);
         let to = side.other();
         self.trace.push(Entry {
             at,
             side,
             line: Line::Packet {
+                destination: departure.destination,
                 payload,
                 ecn: departure.ecn,
                 fate: passed.fate,

@@ -29,6 +29,8 @@ fn stack(listen: Option<u16>, udp_port: Option<u16>) -> DccpStack {
         listen,
         service_codes: vec![SERVICE],
         ecn: true,
+        // Every connection begins with an Init Cookie, the harder way.
+        cookies_above: 0,
         ..Config::default()
     };
     let client = DccpClient {

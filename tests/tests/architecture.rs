@@ -9,7 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &["base64", "bytes", "httparse"]),
     ("dccp", &["bytes", "crc32c", "hmac", "sha2"]),
     ("capture", &["proto"]),
-    ("transport", &["bytes", "dccp", "proto"]),
+    ("transport", &["bytes", "dccp", "proto", "sctp"]),
     (
         "socket",
         &["bytes", "libc", "quinn-udp", "socket2", "transport"],

@@ -106,7 +106,7 @@ impl Stack for DccpStack {
                 Event::Connected { path, port, .. } => {
                     self.connecting.remove(&id);
                     let remote = SocketAddr::new(path.remote.ip(), port);
-                    StackEvent::Connected { remote }
+                    StackEvent::Connected { remote, streams: 1 }
                 }
                 // DCCP keeps no order between datagrams and has no streams.
                 Event::Message(payload) => StackEvent::Message(Datagram::message((), payload)),
@@ -149,6 +149,7 @@ impl Stack for DccpStack {
         id: ConnectionId,
         fill: &mut Fill<'_>,
     ) -> Result<bool, StackSendError> {
+        let fill = |limit, out: &mut Vec<u8>| fill(&mut |_| limit, out);
         match self.endpoint.send_with(now, id, fill) {
             Ok(sent) => Ok(sent.is_some()),
             Err(dccp::SendError::Full) => Err(StackSendError::Full),

@@ -52,8 +52,10 @@ type HeldBy<V> = Held<<V as Service>::Machine, <V as Service>::Application>;
 
 /// A connection.
 struct Held<M, A> {
-    /// What runs on it; `None` while it is not made, or until [`Host::begin`].
-    session: Option<(M, A)>,
+    /// Speaks on it; `None` while it is not made, or until [`Host::begin`].
+    machine: Option<M>,
+    /// Answers the machine's events; `None` until [`Host::begin`] or [`Host::attach`].
+    application: Option<A>,
     deadline: Deadline,
     pace: Pace,
     /// Whether [`Host::touched`] names it.
@@ -65,6 +67,8 @@ struct Held<M, A> {
 enum Phase {
     Connecting,
     Open,
+    /// The peer began anew: another session follows.
+    Restarting,
     /// The stack was told to end it, and has time for that until then.
     Ending(Instant),
     /// The stack has forgotten it; the application may still have events to take.
@@ -124,11 +128,46 @@ impl<S: Stack, V: Service> Host<S, V> {
     ///
     /// When the stack has no room for another connection.
     pub fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<S::Id, NoRoom> {
+        self.begin_connection(now, remote, None)
+    }
+
+    /// Begins a connection to `remote` on which `machine` speaks, before it is established if the
+    /// stack takes that ([`Stack::takes_early_data`]). [`Self::attach`] gives it an application.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has no room for another connection.
+    pub fn connect_with(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        machine: V::Machine,
+    ) -> Result<S::Id, NoRoom> {
+        self.begin_connection(now, remote, Some(machine))
+    }
+
+    fn begin_connection(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        machine: Option<V::Machine>,
+    ) -> Result<S::Id, NoRoom> {
         let id = self.stack.connect(now, remote)?;
         self.refused = None;
-        self.insert(id, Held::new(None, Phase::Connecting));
+        self.insert(id, Held::new(machine, None, Phase::Connecting));
+        self.touch(id);
         self.drain_stack(now);
         Ok(id)
+    }
+
+    /// Gives the connection `id`, which [`Self::connect_with`] began, its application. Until then
+    /// the machine keeps its events, and a connection that has ended is remembered. One that was
+    /// refused is not: the application hears nothing.
+    pub fn attach(&mut self, id: S::Id, application: V::Application) {
+        if let Some(held) = self.connections.get_mut(&id) {
+            held.application = Some(application);
+            self.touch(id);
+        }
     }
 
     /// How far the connection `id` has come that [`Self::connect`] began.
@@ -156,7 +195,8 @@ impl<S: Stack, V: Service> Host<S, V> {
             application.run(now, &mut machine);
             return;
         };
-        held.session = Some((machine, application));
+        held.machine = Some(machine);
+        held.application = Some(application);
         self.touch(id);
     }
 
@@ -206,22 +246,27 @@ impl<S: Stack, V: Service> Host<S, V> {
 
     fn on_stack_event(&mut self, now: Instant, id: S::Id, event: StackEvent) {
         let Some(held) = self.connections.get_mut(&id) else {
-            if let StackEvent::Connected { remote } = event {
-                self.on_accepted(now, id, remote);
+            if let StackEvent::Connected { remote, streams } = event {
+                self.on_accepted(now, id, remote, streams);
             }
             return;
         };
         if !std::mem::replace(&mut held.touched, true) {
             self.touched.push_back(id);
         }
-        let machine = held.session.as_mut().map(|(machine, _)| machine);
-        match (event, machine) {
-            (StackEvent::Connected { .. }, machine) => {
+        match (event, held.machine.as_mut()) {
+            (StackEvent::Connected { remote, streams }, _) if held.phase == Phase::Restarting => {
+                self.on_accepted(now, id, remote, streams);
+            }
+            (StackEvent::Connected { streams, .. }, machine) => {
                 held.phase = Phase::Open;
-                if machine.is_none() && self.stack.ends_handshake_with_data() {
-                    self.waiting = Some(id);
+                match machine {
+                    Some(machine) => machine.handle_streams(now, streams),
+                    None if self.stack.ends_handshake_with_data() => self.waiting = Some(id),
+                    None => {}
                 }
             }
+            (StackEvent::Restarted, _) => self.on_restarted(now, id),
             (StackEvent::Message(datagram), Some(machine)) if held.phase == Phase::Open => {
                 machine.handle_datagram(now, datagram);
             }
@@ -231,6 +276,12 @@ impl<S: Stack, V: Service> Host<S, V> {
             (StackEvent::Message(_) | StackEvent::Missing(_) | StackEvent::Writable, _) => {}
             (StackEvent::Refused(refusal), _) => {
                 self.refused = Some(refusal);
+                self.remove(id);
+            }
+            (StackEvent::Closed(why), _)
+                if held.phase == Phase::Connecting && held.application.is_none() =>
+            {
+                self.refused = Some(refusal(why));
                 self.remove(id);
             }
             (StackEvent::Closed(why), machine) => {
@@ -246,15 +297,38 @@ impl<S: Stack, V: Service> Host<S, V> {
         }
     }
 
-    fn on_accepted(&mut self, now: Instant, id: S::Id, remote: SocketAddr) {
+    fn on_accepted(&mut self, now: Instant, id: S::Id, remote: SocketAddr, streams: u16) {
         match &mut self.service {
             Some(service) => {
-                let session = service.accept(now, remote);
+                let (mut machine, application) = service.accept(now, remote);
+                machine.handle_streams(now, streams);
                 self.tally.on_accepted();
-                self.insert(id, Held::new(Some(session), Phase::Open));
+                // One that the peer began anew may be there, and is done.
+                self.remove(id);
+                self.insert(id, Held::new(Some(machine), Some(application), Phase::Open));
                 self.touch(id);
             }
             None => self.stack.abort(now, id),
+        }
+    }
+
+    /// The peer began anew: what ran here is over (HT11). A server goes on with a new session.
+    fn on_restarted(&mut self, now: Instant, id: S::Id) {
+        let Some(held) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if let Some(machine) = &mut held.machine {
+            machine.handle_closed(now, CloseReason::Aborted);
+            if let Some(application) = &mut held.application {
+                let run = AssertUnwindSafe(|| application.run(now, machine));
+                self.panics += usize::from(catch_unwind(run).is_err());
+            }
+        }
+        if self.service.is_some() {
+            held.phase = Phase::Restarting;
+        } else {
+            held.phase = Phase::Gone;
+            self.stack.abort(now, id);
         }
     }
 
@@ -293,10 +367,10 @@ impl<S: Stack, V: Service> Host<S, V> {
         } else if held.pace.is_stalled(now, &self.limits) {
             held.phase = Phase::Gone;
             self.stack.abort(now, id);
-            if let Some((machine, _)) = &mut held.session {
+            if let Some(machine) = &mut held.machine {
                 machine.handle_closed(now, CloseReason::Stalled);
             }
-        } else if let Some((machine, _)) = &mut held.session
+        } else if let Some(machine) = &mut held.machine
             && machine.poll_timeout().is_some_and(|due| due <= now)
         {
             machine.handle_timeout(now);
@@ -314,9 +388,10 @@ enum Settled {
 }
 
 impl<M: Machine<Peer = ()>, A: Application<M>> Held<M, A> {
-    const fn new(session: Option<(M, A)>, phase: Phase) -> Self {
+    const fn new(machine: Option<M>, application: Option<A>, phase: Phase) -> Self {
         Self {
-            session,
+            machine,
+            application,
             deadline: Deadline::NEVER,
             pace: Pace::new(),
             touched: false,
@@ -331,17 +406,20 @@ impl<M: Machine<Peer = ()>, A: Application<M>> Held<M, A> {
         limits: &Limits,
         id: S::Id,
     ) -> Settled {
-        let Some((machine, application)) = &mut self.session else {
+        let Some(machine) = &mut self.machine else {
             return if self.phase == Phase::Gone {
                 Settled::Gone
             } else {
                 Settled::Until(None)
             };
         };
+        let early = self.phase == Phase::Connecting && stack.takes_early_data();
+        let sends = self.phase == Phase::Open || early;
         let mut full = false;
         let wake = loop {
-            let wake = application.run(now, machine);
-            if self.phase != Phase::Open || full {
+            let application = self.application.as_mut();
+            let wake = application.and_then(|application| application.run(now, machine));
+            if !sends || full {
                 break wake;
             }
             let sent = send_all(now, stack, id, machine, &mut self.pace);
@@ -354,7 +432,8 @@ impl<M: Machine<Peer = ()>, A: Application<M>> Held<M, A> {
         if !full {
             self.pace.rest();
         }
-        if self.phase == Phase::Open && !full {
+        // Without its application a machine may have told less than it knows.
+        if self.phase == Phase::Open && !full && self.application.is_some() {
             match machine.disposition() {
                 Disposition::Open => {}
                 Disposition::Close => {
@@ -368,7 +447,8 @@ impl<M: Machine<Peer = ()>, A: Application<M>> Held<M, A> {
             }
         }
         match self.phase {
-            Phase::Gone => Settled::Gone,
+            Phase::Gone if self.application.is_some() => Settled::Gone,
+            Phase::Gone | Phase::Restarting => Settled::Until(None),
             Phase::Ending(until) => Settled::Until(Some(until)),
             Phase::Connecting | Phase::Open => {
                 let times = [machine.poll_timeout(), wake, self.pace.deadline(limits)];
@@ -396,9 +476,9 @@ fn send_all<S: Stack, M: Machine<Peer = ()>>(
     let (mut messages, mut full) = (0, false);
     loop {
         let mut bytes = 0;
-        let sent = stack.send_with(now, id, &mut |limit, out| {
+        let sent = stack.send_with(now, id, &mut |room, out| {
             let before = out.len();
-            let how = machine.poll_transmit(now, limit, out);
+            let how = machine.poll_streams(now, room, out);
             bytes = out.len() - before;
             how
         });
@@ -487,8 +567,8 @@ impl<S: Stack, V: Service> Machine for Host<S, V> {
             let Some(held) = self.connections.get_mut(&id) else {
                 continue;
             };
-            match &mut held.session {
-                Some((machine, _)) => machine.handle_stop(now),
+            match &mut held.machine {
+                Some(machine) => machine.handle_stop(now),
                 None => self.stack.abort(now, id),
             }
             self.touch(id);

@@ -6,7 +6,7 @@
 //! the other. [`Connection`] adds the application; a driver adds nothing but the waiting.
 //!
 //! Over the kernel's protocols the machine is an exchange of messages. Over UDP or raw IP it is a
-//! [`Host`]: a protocol in user space (a [`Stack`], such as [`DccpStack`]), and on each of its
+//! [`Host`]: a protocol in user space (a [`Stack`]: [`DccpStack`] or [`SctpStack`]), and on each of its
 //! connections what a [`Service`] makes, which is the same there as over the kernel.
 //!
 //! No I/O happens here, and no clock is read: both are behind the traits.
@@ -22,6 +22,7 @@ mod path;
 mod pump;
 mod resident;
 mod responder;
+mod sctp;
 mod service;
 mod socket;
 mod stack;
@@ -29,6 +30,7 @@ mod tally;
 mod tap;
 
 pub use self::dccp::{DccpClient, DccpStack};
+pub use self::sctp::{PathNote, SctpClient, SctpStack};
 pub use connection::{Application, Buffers, Connection, Discard, Turn};
 pub use deadlines::{Deadline, Deadlines};
 pub use gate::{Admission, Gate};
@@ -36,7 +38,7 @@ pub use host::{ClientHost, Host, Progress};
 pub use pace::Limits;
 pub use path::Path;
 pub use proto::machine::{
-    CloseReason, Datagram, Delivery, Disposition, Ecn, Machine, StreamId, Transmit,
+    CloseReason, Datagram, Delivery, Disposition, Ecn, Machine, Room, StreamId, Transmit,
 };
 pub use pump::{Flow, Pump};
 pub use resident::{Resident, Turns};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use proto::machine::{CloseReason, Datagram, Transmit};
+use proto::machine::{CloseReason, Datagram, Room, Transmit};
 
 use crate::path::Path;
 
@@ -49,14 +49,19 @@ pub trait Stack {
     /// When the stack has no room for another.
     fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<Self::Id, NoRoom>;
 
-    /// Sends a message that `fill` makes: it appends the message, at most as many bytes as it is
-    /// told, straight to the packets under way, and says how to send it (the `peer` is of no
+    /// Whether [`Self::send_with`] takes messages for a connection before it is
+    /// [`StackEvent::Connected`]: they travel with the handshake.
+    fn takes_early_data(&self) -> bool {
+        false
+    }
+
+    /// Sends a message that `fill` makes: it chooses a stream that has room, appends the message,
+    /// at most as many bytes as there is room, and says how to send it (the `peer` is of no
     /// meaning here). `Ok(false)`: `fill` had nothing, and appended nothing.
     ///
     /// # Errors
     ///
-    /// Every error means that nothing was sent; `fill` is then not called, but for a message that
-    /// is [`StackSendError::TooBig`].
+    /// Every error means that nothing was sent.
     fn send_with(
         &mut self,
         now: Instant,
@@ -73,9 +78,7 @@ pub trait Stack {
 
     /// Whether a peer takes the first message as the end of the handshake too. If so, a client
     /// sends nothing before it.
-    fn ends_handshake_with_data(&self) -> bool {
-        false
-    }
+    fn ends_handshake_with_data(&self) -> bool;
 
     /// Ends a connection at once, so that the peer knows that it failed. [`StackEvent::Closed`]
     /// follows here too, as it does after [`StackSendError::Closed`]: a connection that was
@@ -84,8 +87,8 @@ pub trait Stack {
     fn abort(&mut self, now: Instant, id: Self::Id);
 }
 
-/// Appends a message to a packet: gets the most bytes it may have, and where to put them.
-pub type Fill<'a> = dyn FnMut(usize, &mut Vec<u8>) -> Option<Transmit<()>> + 'a;
+/// Makes a message: learns how much room a stream has, and where to put the bytes.
+pub type Fill<'a> = dyn FnMut(&mut Room<'_>, &mut Vec<u8>) -> Option<Transmit<()>> + 'a;
 
 /// What happened to a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +97,12 @@ pub enum StackEvent {
     Connected {
         /// Who is at the other end: the address, and the port of this protocol.
         remote: SocketAddr,
+        /// How many streams there are to send on: 1 where there are none.
+        streams: u16,
     },
+    /// The peer lost its state and began anew on the same connection: what was under way is lost,
+    /// and nothing that follows belongs to what came before.
+    Restarted,
     /// A message came, or a piece of one.
     Message(Datagram<()>),
     /// At least so many messages are known to be lost that would have come before the next one.
@@ -133,7 +141,7 @@ impl fmt::Display for Refusal {
             Self::NobodyListens => "nobody listens there",
             Self::ServiceCode => "the peer has another service code",
             Self::Busy => "the peer has no room for another connection",
-            Self::Negotiation => "the two ends could not agree on features",
+            Self::Negotiation => "the two ends could not agree on how to speak",
             Self::Aborted => "the handshake was broken off",
             Self::TimedOut => "the peer did not answer",
         })
@@ -155,7 +163,8 @@ impl std::error::Error for NoRoom {}
 /// Why a stack did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StackSendError {
-    /// No message may be sent now: offer it again after [`StackEvent::Writable`].
+    /// No message may be sent now, or none on a stream that was asked about: ask again after
+    /// [`StackEvent::Writable`].
     Full,
     /// The message is longer than [`Stack::max_message`] is now.
     TooBig,

@@ -25,8 +25,9 @@ use uml::Guest;
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  demo                 build cli, boot a Linux with SCTP and DCCP, serve www in it and fetch
-                       a page, a picture and a video over both protocols
+  demo                 build cli, serve www with it and fetch a page, a picture and a video over
+                       SCTP and over DCCP, in UDP with stacks of our own
+  demo kernel          the same over the kernel's protocols, in a Linux that has them
   test                 everything .ci/run checks: format, lints, tests, docs, kernel tests
   kernel [FILTER]...   only the kernel tests; only those whose names contain a FILTER
   kernel --list        their names
@@ -64,9 +65,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let result = match command.to_str() {
-        Some("demo") if arguments.is_empty() => demo::run(),
+        Some("demo") => match arguments.as_slice() {
+            [] => demo::run(),
+            [what] if what == "kernel" => demo::in_guest(),
+            _ => return usage("demo knows `kernel` only"),
+        },
         Some("test") if arguments.is_empty() => steps::run(),
-        Some("demo" | "test") => return usage("this command takes no argument"),
+        Some("test") => return usage("this command takes no argument"),
         Some("kernel") => kernel::run(&arguments),
         Some("wire") => wire::run(&arguments),
         Some(wire::INSIDE) => wire::inside(&arguments),

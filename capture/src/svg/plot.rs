@@ -40,7 +40,7 @@ pub(super) fn draw(plot: &Plot<'_>, y: u32, out: &mut String) -> Result<u32, fmt
             "<text class=\"faint middle\" x=\"{x:.1}\" y=\"{y}\">{label} s</text>"
         )?;
     }
-    out.push_str("<polyline class=\"curve\" points=\"");
+    out.push_str("<polyline points=\"");
     for (at, v) in points {
         write!(out, "{:.1},{:.1} ", x_of(seconds(at)), y_of(v))?;
     }

@@ -6,15 +6,15 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proto::client;
+use proto::client::{Exchange, Requests};
+use proto::machine::Machine;
 use socket::{
-    ConnectError, DccpConfig, DccpSocket, Protocol, RawSocket, SctpConfig, SctpSocket, SocketError,
-    UdpSocket,
+    ConnectError, DccpConfig, DccpSocket, RawSocket, SctpConfig, SctpSocket, SocketError, UdpSocket,
 };
 use transport::Application;
 
 use super::job::Job;
-use super::stacked::{self, Stacked};
+use super::stacked::{self, StackedDccp, StackedSctp};
 use crate::carrier::Carrier;
 use crate::exit::{self, Code, Failure};
 use crate::sight::Seen;
@@ -23,21 +23,102 @@ use crate::{clock, terminal};
 /// How often a wait for the resolver looks whether the user gave up.
 const RESOLVER_TURN: Duration = Duration::from_millis(50);
 
-/// A connection of either protocol, in any carrier. `A` is what runs on a stack of our own.
+/// A DCCP connection, in any carrier. `A` is what runs on a stack of our own.
 #[derive(Debug)]
-pub(super) enum Connected<A: Application<client::Exchange>> {
-    Sctp(SctpSocket),
-    Dccp(DccpSocket),
-    Udp(Box<Stacked<Seen<UdpSocket>, A>>),
-    Raw(Box<Stacked<Seen<RawSocket>, A>>),
+pub(super) enum Dccp<A: Application<Exchange>> {
+    Kernel(DccpSocket),
+    Udp(Box<StackedDccp<A, Seen<UdpSocket>>>),
+    Raw(Box<StackedDccp<A, Seen<RawSocket>>>),
+}
+
+/// An SCTP association, in any carrier, with the requests that were begun.
+#[derive(Debug)]
+pub(super) enum Sctp<A: Application<Requests>> {
+    Kernel(SctpSocket, Requests),
+    Udp(Box<StackedSctp<A, Seen<UdpSocket>>>),
+    Raw(Box<StackedSctp<A, Seen<RawSocket>>>),
+}
+
+/// Where to, and within what time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt<'a> {
+    carrier: Carrier,
+    /// With the port of SCTP or DCCP.
+    remote: SocketAddr,
+    local: &'a [SocketAddr],
+    left: Duration,
+}
+
+/// Makes a DCCP connection.
+pub(super) fn dccp<A: Application<Exchange>>(
+    job: &Job,
+    deadline: Option<Instant>,
+) -> Result<(Dccp<A>, Duration), Failure> {
+    let cancel = Some(job.shutdown.graceful.as_fd());
+    connect(job, deadline, |attempt| {
+        let Attempt {
+            carrier,
+            remote,
+            local,
+            left,
+        } = attempt;
+        match carrier {
+            Carrier::Kernel => {
+                let config = DccpConfig {
+                    service_codes: vec![job.service_code],
+                    ccid: job.ccid,
+                    ..DccpConfig::default()
+                };
+                DccpSocket::connect(remote, local, &config, left, cancel).map(Dccp::Kernel)
+            }
+            Carrier::Udp(port) => {
+                stacked::dccp_in_udp(job, remote, port, local, left).map(Dccp::Udp)
+            }
+            Carrier::Raw => stacked::dccp_in_ip(job, remote, local, left).map(Dccp::Raw),
+        }
+    })
+}
+
+/// Makes an SCTP association. `requests` makes what runs on it, for each attempt anew: what it has
+/// begun travels with the handshake, where that is possible.
+pub(super) fn sctp<A: Application<Requests>>(
+    job: &Job,
+    deadline: Option<Instant>,
+    requests: impl Fn() -> Requests,
+) -> Result<(Sctp<A>, Duration), Failure> {
+    let cancel = Some(job.shutdown.graceful.as_fd());
+    connect(job, deadline, |attempt| {
+        let Attempt {
+            carrier,
+            remote,
+            local,
+            left,
+        } = attempt;
+        let mut requests = requests();
+        match carrier {
+            Carrier::Kernel => {
+                let config = SctpConfig::default();
+                let socket = SctpSocket::connect(remote, local, &config, left, cancel)?;
+                if let Ok((streams, _)) = socket.streams() {
+                    requests.handle_streams(clock(), streams);
+                }
+                Ok(Sctp::Kernel(socket, requests))
+            }
+            Carrier::Udp(port) => {
+                stacked::sctp_in_udp(job, remote, port, local, left, requests).map(Sctp::Udp)
+            }
+            Carrier::Raw => stacked::sctp_in_ip(job, remote, local, left, requests).map(Sctp::Raw),
+        }
+    })
 }
 
 /// Connects to the first address of the target that answers, in the first carrier that works, and
 /// tells how long that one took.
-pub(super) fn connect<A: Application<client::Exchange>>(
+fn connect<C>(
     job: &Job,
     deadline: Option<Instant>,
-) -> Result<(Connected<A>, Duration), Failure> {
+    mut open: impl FnMut(Attempt<'_>) -> Result<C, ConnectError>,
+) -> Result<(C, Duration), Failure> {
     let started = clock();
     let limit = deadline.map_or(job.connect_timeout, |deadline| {
         job.connect_timeout
@@ -49,7 +130,7 @@ pub(super) fn connect<A: Application<client::Exchange>>(
     let mut last = None;
     for (tried, address) in addresses.into_iter().enumerate() {
         let left = until.saturating_duration_since(clock());
-        match connect_to(job, address, share(left, count - tried)) {
+        match connect_to(job, address, share(left, count - tried), &mut open) {
             Ok(connected) => return Ok(connected),
             Err((carrier, error)) if is_about_this_machine(&error) => {
                 return Err(failure(job, carrier, address, error));
@@ -67,18 +148,31 @@ pub(super) fn connect<A: Application<client::Exchange>>(
 
 /// Connects to one address, in the first carrier that works. Of those that fail, the first that
 /// is here says why.
-fn connect_to<A: Application<client::Exchange>>(
+fn connect_to<C>(
     job: &Job,
     address: SocketAddr,
     left: Duration,
-) -> Result<(Connected<A>, Duration), (Carrier, ConnectError)> {
+    open: &mut impl FnMut(Attempt<'_>) -> Result<C, ConnectError>,
+) -> Result<(C, Duration), (Carrier, ConnectError)> {
     let until = clock() + left;
+    let local: Vec<SocketAddr> = job
+        .local
+        .iter()
+        .filter(|own| own.is_ipv4() == address.is_ipv4())
+        .map(|own| SocketAddr::new(*own, 0))
+        .collect();
     let count = job.carriers.len();
     let mut failed: Option<(Carrier, ConnectError)> = None;
     for (tried, &carrier) in job.carriers.iter().enumerate() {
         let began = clock();
         let left = until.saturating_duration_since(began);
-        let error = match connect_in(job, carrier, address, share(left, count - tried)) {
+        let attempt = Attempt {
+            carrier,
+            remote: address,
+            local: &local,
+            left: share(left, count - tried),
+        };
+        let error = match open(attempt) {
             Ok(connected) => {
                 let took = clock() - began;
                 if job.verbose {
@@ -143,41 +237,6 @@ const fn is_about_this_machine(error: &ConnectError) -> bool {
                     | SocketError::KernelAnswersToo(_)
             )
     )
-}
-
-fn connect_in<A: Application<client::Exchange>>(
-    job: &Job,
-    carrier: Carrier,
-    remote: SocketAddr,
-    left: Duration,
-) -> Result<Connected<A>, ConnectError> {
-    let local: Vec<SocketAddr> = job
-        .local
-        .iter()
-        .filter(|address| address.is_ipv4() == remote.is_ipv4())
-        .map(|address| SocketAddr::new(*address, 0))
-        .collect();
-    let cancel = Some(job.shutdown.graceful.as_fd());
-    match (job.protocol, carrier) {
-        (Protocol::Sctp, _) => {
-            SctpSocket::connect(remote, &local, &SctpConfig::default(), left, cancel)
-                .map(Connected::Sctp)
-        }
-        (Protocol::Dccp, Carrier::Kernel) => {
-            let config = DccpConfig {
-                service_codes: vec![job.service_code],
-                ccid: job.ccid,
-                ..DccpConfig::default()
-            };
-            DccpSocket::connect(remote, &local, &config, left, cancel).map(Connected::Dccp)
-        }
-        (Protocol::Dccp, Carrier::Udp(port)) => {
-            stacked::in_udp(job, remote, port, &local, left).map(Connected::Udp)
-        }
-        (Protocol::Dccp, Carrier::Raw) => {
-            stacked::in_ip(job, remote, &local, left).map(Connected::Raw)
-        }
-    }
 }
 
 fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError) -> Failure {

@@ -90,7 +90,8 @@ impl<'a> Download<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> (Result<Done, Error>, Outcome) {
+    /// How it went, and the output.
+    pub(super) fn finish(self) -> ((Result<Done, Error>, Outcome), &'a mut Output) {
         self.progress.clear();
         let result = match (self.error, self.result) {
             (Some(error), _) => Err(error),
@@ -106,7 +107,43 @@ impl<'a> Download<'a> {
             info: self.info,
             transferred: self.transferred,
         };
-        (result, outcome)
+        ((result, outcome), self.output)
+    }
+
+    /// Whether the exchange has told its last event.
+    pub(super) const fn is_finished(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// Takes an event, and says what to tell the machine.
+    pub(super) fn handle_event(&mut self, event: Event) -> Option<Command> {
+        if self.error.is_some() {
+            if let Event::Finished(result) = event {
+                self.result = Some(result);
+            }
+            return None;
+        }
+        let result = self.on_event(event);
+        self.note_error(result)
+    }
+
+    /// Does what is left when all events are taken, and says what to tell the machine.
+    pub(super) fn settle(&mut self, now: Instant) -> Option<Command> {
+        if self.error.is_some() {
+            return None;
+        }
+        let written = self.write_batch();
+        let told = self.note_error(written);
+        if told.is_some() || self.deadline().is_none_or(|due| due > now) {
+            return told;
+        }
+        self.deadline = None;
+        self.note_error(Err(Error::TimedOut))
+    }
+
+    /// When the user's time is up.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.filter(|_| self.result.is_none())
     }
 
     /// Tells it events as a machine would, until one makes it fail.
@@ -296,35 +333,23 @@ impl Download<'_> {
         written.map_err(Error::Write)
     }
 
-    fn note_error(&mut self, now: Instant, machine: &mut Exchange, result: Result<(), Error>) {
-        if let Err(error) = result {
-            self.error = Some(error);
-            machine.handle_command(now, (), Command::Cancel);
-        }
+    fn note_error(&mut self, result: Result<(), Error>) -> Option<Command> {
+        self.error = Some(result.err()?);
+        Some(Command::Cancel)
     }
 }
 
 impl Application<Exchange> for Download<'_> {
     fn run(&mut self, now: Instant, machine: &mut Exchange) -> Option<Instant> {
         while let Some(((), event)) = machine.poll_event() {
-            if self.error.is_some() {
-                continue;
+            if let Some(command) = self.handle_event(event) {
+                machine.handle_command(now, (), command);
             }
-            let result = self.on_event(event);
-            self.note_error(now, machine, result);
         }
-        if self.error.is_none() {
-            let result = self.write_batch();
-            self.note_error(now, machine, result);
+        if let Some(command) = self.settle(now) {
+            machine.handle_command(now, (), command);
         }
-        let due = self.deadline.filter(|_| self.result.is_none())?;
-        if due <= now {
-            self.error = Some(Error::TimedOut);
-            self.deadline = None;
-            machine.handle_command(now, (), Command::Cancel);
-            return None;
-        }
-        Some(due)
+        self.deadline()
     }
 }
 

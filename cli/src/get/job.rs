@@ -1,5 +1,7 @@
 //! What is to be fetched, and how: one target and all that was said about it.
 
+use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,7 @@ use std::time::Duration;
 use proto::client::{self, Wanted};
 use proto::fields::Fields;
 use proto::machine::Delivery;
-use proto::request::Method;
+use proto::request::{Method, WriteError};
 use proto::status::Status;
 use socket::Protocol;
 use socket::stop::Shutdown;
@@ -22,6 +24,7 @@ use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
 use crate::plan;
 use crate::sight::Watch;
+use crate::terminal;
 use crate::url::Target;
 
 /// The first wait for an answer over DCCP before the request is sent again, at least and at most.
@@ -39,7 +42,12 @@ pub(super) struct Job {
     pub(super) ppid: u32,
     pub(super) service_code: u32,
     pub(super) ccid: Option<u8>,
+    pub(super) mtu: Option<u16>,
     pub(super) local: Vec<IpAddr>,
+    /// Other addresses of the server.
+    pub(super) peers: Vec<IpAddr>,
+    /// How many targets are fetched at once over one association.
+    pub(super) parallel: usize,
     pub(super) ipv4_only: bool,
     pub(super) ipv6_only: bool,
     pub(super) connect_timeout: Duration,
@@ -60,6 +68,7 @@ pub(super) struct Job {
     pub(super) open: bool,
     pub(super) verbose: bool,
     pub(super) silent: bool,
+    /// What watches the packets.
     pub(super) watch: Watch,
     pub(super) shutdown: Shutdown,
 }
@@ -102,13 +111,10 @@ impl Kept {
 }
 
 /// One job for each target.
-pub(super) fn jobs(
-    args: &args::Get,
-    shutdown: &Shutdown,
-    watch: &Watch,
-) -> Result<Vec<Job>, Failure> {
+pub(super) fn jobs(args: &args::Get, shutdown: &Shutdown) -> Result<Vec<Job>, Failure> {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
-    if args.targets.len() > 1 && args.output.is_some() && !to_stdout {
+    let targets = targets(args)?;
+    if targets.len() > 1 && args.output.is_some() && !to_stdout {
         let message = "--output names one file, and there are several targets";
         return Err(
             Failure::new(Code::Usage, message).hint("leave it out to save each under its own name")
@@ -120,8 +126,8 @@ pub(super) fn jobs(
         return Err(Failure::new(Code::Usage, message).hint("name one with -o FILE"));
     }
     let mut jobs: Vec<Job> = Vec::new();
-    for target in &args.targets {
-        let new = job(args, target, shutdown, watch)?;
+    for target in &targets {
+        let new = job(args, target, shutdown)?;
         let same = |job: &&Job| job.file_name().is_some() && job.file_name() == new.file_name();
         if let Some(old) = jobs.iter().find(same) {
             let message = format_args!(
@@ -137,7 +143,34 @@ pub(super) fn jobs(
     Ok(jobs)
 }
 
-fn job(args: &args::Get, target: &str, shutdown: &Shutdown, watch: &Watch) -> Result<Job, Failure> {
+/// What was typed, and what the input file has besides.
+fn targets(args: &args::Get) -> Result<Vec<String>, Failure> {
+    let mut targets = args.targets.clone();
+    let Some(name) = &args.input_file else {
+        if targets.is_empty() {
+            targets.push("/".to_owned());
+        }
+        return Ok(targets);
+    };
+    let text = if name == Path::new("-") {
+        io::read_to_string(io::stdin())
+    } else {
+        fs::read_to_string(name)
+    };
+    let text = text.map_err(|error| {
+        let name = name.display().to_string();
+        let name = terminal::printable(name.as_bytes());
+        Failure::new(
+            Code::Usage,
+            format_args!("the targets cannot be read from {name}: {error}"),
+        )
+    })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    targets.extend(lines.map(str::to_owned));
+    Ok(targets)
+}
+
+fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failure> {
     let target = Target::parse(target, args.port)?;
     let proto = target.proto.unwrap_or(args.transport.proto);
     let destination = match &args.output {
@@ -149,12 +182,15 @@ fn job(args: &args::Get, target: &str, shutdown: &Shutdown, watch: &Watch) -> Re
     };
     Ok(Job {
         protocol: proto.into(),
-        carriers: args.transport.carriers(proto.into())?,
+        carriers: carriers(args, proto.into())?,
         driver: args.transport.driver,
         ppid: args.transport.ppid,
         service_code: args.transport.sent_code()?,
         ccid: args.transport.ccid,
+        mtu: args.transport.mtu,
         local: args.bind.clone(),
+        peers: args.peer.clone(),
+        parallel: args.parallel.into(),
         ipv4_only: args.ipv4,
         ipv6_only: args.ipv6,
         connect_timeout: args.connect_timeout,
@@ -175,13 +211,38 @@ fn job(args: &args::Get, target: &str, shutdown: &Shutdown, watch: &Watch) -> Re
         open: args.open,
         verbose: args.verbose,
         silent: args.silent,
-        watch: watch.clone(),
+        watch: Watch::default(),
         shutdown: shutdown.clone(),
         target,
     })
 }
 
+/// The carriers to try: the kernel's sockets are not told of a server's other addresses.
+fn carriers(args: &args::Get, protocol: Protocol) -> Result<Vec<Carrier>, Failure> {
+    let mut carriers = args.transport.carriers(protocol);
+    if args.peer.is_empty() {
+        return Ok(carriers);
+    }
+    let usage = |message| Err(Failure::new(Code::Usage, message));
+    if protocol == Protocol::Dccp {
+        return usage("--peer is for SCTP: a DCCP connection has one address");
+    }
+    carriers.retain(|carrier| *carrier != Carrier::Kernel);
+    if carriers.is_empty() {
+        return usage("--peer needs a stack of our own: --via udp or --via raw");
+    }
+    Ok(carriers)
+}
+
 impl Job {
+    /// Whether the answer to `self` and to `other` can come over one association.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        let place = |job: &Self| (job.protocol, job.target.host.clone(), job.target.port);
+        // An answer without a length ends with the association.
+        let apart = self.seed_form || self.http09;
+        self.protocol == Protocol::Sctp && !apart && place(self) == place(other)
+    }
+
     /// The file that a complete body replaces.
     pub(super) fn file_name(&self) -> Option<&Path> {
         match &self.destination {
@@ -261,6 +322,15 @@ impl Job {
         kept: Option<&Kept>,
         handshake: Duration,
     ) -> Result<client::Exchange, Failure> {
+        let config = client::Config {
+            first_retry: (handshake * 4).clamp(SHORTEST_RETRY, LONGEST_RETRY),
+            ..self.request(kept)
+        };
+        client::Exchange::new(config).map_err(|error| unfit(&error))
+    }
+
+    /// What to ask for in one attempt.
+    pub(super) fn request(&self, kept: Option<&Kept>) -> client::Config {
         let delivery = match self.protocol {
             Protocol::Sctp => Delivery::Reliable,
             Protocol::Dccp => Delivery::Unreliable,
@@ -276,7 +346,7 @@ impl Job {
             "User-Agent",
             concat!("http-over-messages/", env!("CARGO_PKG_VERSION")),
         );
-        let config = client::Config {
+        client::Config {
             method: if self.head_only {
                 Method::Head
             } else {
@@ -294,13 +364,14 @@ impl Job {
             ppid: self.ppid,
             max_body: self.max_body,
             stall: self.stall_timeout,
-            first_retry: (handshake * 4).clamp(SHORTEST_RETRY, LONGEST_RETRY),
             ..client::Config::new(delivery, self.target.path.clone())
-        };
-        client::Exchange::new(config).map_err(|error| {
-            Failure::new(Code::BadUrl, format_args!("cannot be asked for: {error}"))
-        })
+        }
     }
+}
+
+/// What it means that a request cannot be written.
+pub(super) fn unfit(error: &WriteError) -> Failure {
+    Failure::new(Code::BadUrl, format_args!("cannot be asked for: {error}"))
 }
 
 /// The jobs of a command line, for tests.
@@ -311,7 +382,7 @@ pub(super) fn of_words(words: &[&str]) -> Result<Vec<Job>, Failure> {
     let args::Command::Get(args) = args::Cli::parse_from(words).command else {
         unreachable!("get was asked for");
     };
-    jobs(&args, &Shutdown::new().unwrap(), &Watch::default())
+    jobs(&args, &Shutdown::new().unwrap())
 }
 
 #[cfg(test)]

@@ -9,16 +9,18 @@ mod output;
 mod partial;
 mod sink;
 mod stacked;
+mod task;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use proto::client;
 use proto::machine::Machine;
+use socket::Protocol;
 use socket::stop::Shutdown;
 use socket::wait::{Entry, Interest, wait};
 use transport::{Application, Connection, DatagramSocket, Limits};
@@ -27,19 +29,17 @@ use crate::args::{self, Driver};
 use crate::exit::{Code, Failure};
 use crate::sight::{Heard, Role, Watch};
 use crate::{clock, terminal};
-use connect::Connected;
+use connect::Dccp;
 use download::Download;
 use job::{Job, Kept};
 use output::Output;
+use task::Task;
 
 /// How long an interrupted transfer may take to say goodbye.
 const GRACE: Duration = Duration::from_secs(1);
-/// The pause before the first repeat; doubles with each.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause, also when the server asks for more.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Fetches all targets, one after the other. The last failure decides the exit code.
+/// Fetches all targets: those of one SCTP server over one association, all others one after the
+/// other. The last failure, in the order of the targets, decides the exit code.
 pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
     let (jobs, shutdown, watch) = prepare(args).map_err(|failure| failure.report("get"))?;
     let fetched = fetch_all(&jobs, &shutdown);
@@ -48,67 +48,65 @@ pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
 }
 
 fn fetch_all(jobs: &[Job], shutdown: &Shutdown) -> Result<(), Code> {
-    let mut result = Ok(());
-    for job in jobs {
-        if let Err(failure) = fetch(job) {
-            result = Err(failure.about(&job.target).report("get"));
+    let mut results: Vec<Option<Code>> = vec![None; jobs.len()];
+    let mut begun = vec![false; jobs.len()];
+    for first in 0..jobs.len() {
+        if begun[first] {
+            continue;
+        }
+        let together: Vec<usize> = (first..jobs.len())
+            .filter(|&other| other == first || jobs[first].goes_with(&jobs[other]))
+            .collect();
+        let tasks = together.iter().map(|&index| Task::new(&jobs[index]));
+        let mut tasks: Vec<Task<'_>> = tasks.collect();
+        match jobs[first].protocol {
+            Protocol::Sctp => together::fetch(&mut tasks),
+            Protocol::Dccp => fetch(&mut tasks[0]),
+        }
+        for (&index, task) in together.iter().zip(tasks) {
+            begun[index] = true;
+            results[index] = task.into_failure();
         }
         if shutdown.graceful.is_stopped() {
             return Err(Code::Interrupted);
         }
     }
-    result
+    results
+        .into_iter()
+        .flatten()
+        .next_back()
+        .map_or(Ok(()), Err)
 }
 
 fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown, Watch), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
     // What was typed is looked at before a file is made.
-    job::jobs(args, &shutdown, &Watch::default())?;
+    let mut jobs = job::jobs(args, &shutdown)?;
     let watch = Watch::begin(&args.sight, Role::Client)?;
-    Ok((job::jobs(args, &shutdown, &watch)?, shutdown, watch))
+    for job in &mut jobs {
+        job.watch = watch.clone();
+    }
+    Ok((jobs, shutdown, watch))
 }
 
-/// Fetches one target, again if a failure may pass.
-fn fetch(job: &Job) -> Result<(), Failure> {
-    let deadline = job.max_time.map(|limit| clock() + limit);
-    let mut output = job.open_output()?;
-    let mut go_on = job.go_on;
-    let mut attempt = 0;
-    loop {
-        let kept = job.kept(&output).filter(|_| go_on);
-        let failed = match attempt_once(job, &mut output, kept.as_ref(), deadline) {
-            Ok(()) => return Ok(()),
-            Err(failed) => failed,
+/// Fetches one target over DCCP, again if a failure may pass.
+fn fetch(task: &mut Task<'_>) {
+    let job = task.job;
+    while task.prepare(clock()) {
+        let result = attempt_once(task);
+        let may_begin_anew = task.output.as_ref().is_some_and(Output::may_begin_anew);
+        let Some(pause) = task.progress.settle(job, may_begin_anew, result) else {
+            return;
         };
-        go_on = failed.go_on.unwrap_or(go_on);
-        let may_repeat = failed.may_pass && output.may_begin_anew() && attempt < job.retries;
-        let pause = failed
-            .pause
-            .unwrap_or(FIRST_PAUSE * (1 << attempt.min(5)))
-            .min(LONGEST_PAUSE);
-        let in_time = deadline.is_none_or(|deadline| clock() + pause < deadline);
-        if !may_repeat || !in_time || job.shutdown.graceful.is_stopped() {
-            return Err(if failed.go_on == Some(true) {
-                let hint = "what came is in the .part file; -C goes on with it";
-                failed.failure.or_hint(hint)
-            } else {
-                failed.failure
-            });
-        }
-        attempt += 1;
-        if !job.silent {
-            terminal::note(format_args!(
-                "{}; trying again in {} ({attempt} of {})",
-                failed.failure,
-                terminal::duration(pause),
-                job.retries
-            ));
-        }
-        // Interrupted or not, the next step finds out.
-        let mut entries = [Entry::new(job.shutdown.graceful.as_fd(), Interest::Read)];
-        let _ = wait(&mut entries, Some(clock() + pause));
+        rest(job, pause);
     }
+}
+
+/// Waits before another attempt. Interrupted or not, the next step finds out.
+fn rest(job: &Job, pause: Duration) {
+    let mut entries = [Entry::new(job.shutdown.graceful.as_fd(), Interest::Read)];
+    let _ = wait(&mut entries, Some(clock() + pause));
 }
 
 /// A failed attempt.
@@ -134,18 +132,45 @@ impl From<Failure> for Failed {
     }
 }
 
-fn attempt_once(
-    job: &Job,
-    output: &mut Output,
-    kept: Option<&Kept>,
-    deadline: Option<Instant>,
-) -> Result<(), Failed> {
+fn attempt_once(task: &mut Task<'_>) -> Result<(), Failed> {
+    let Task {
+        job,
+        output,
+        kept,
+        progress,
+    } = task;
+    let (job, kept, deadline) = (*job, kept.as_ref(), progress.deadline);
+    let Some(output) = output else {
+        return Ok(());
+    };
     let started = clock();
-    let (connected, handshake) = connect::connect(job, deadline).map_err(|failure| Failed {
+    let (connected, handshake) = connect::dccp(job, deadline).map_err(not_connected)?;
+    let machine = job.exchange(kept, handshake)?;
+    tell_what_is_kept(job, kept);
+    let mut download = Download::new(job, output, kept, deadline);
+    match connected {
+        Dccp::Kernel(socket) => exchange(job, socket, machine, &mut download),
+        Dccp::Udp(stacked) => stacked.exchange(job, machine, &mut download),
+        Dccp::Raw(stacked) => stacked.exchange(job, machine, &mut download),
+    }
+    .map_err(|error| cannot_wait(&error))?;
+    let (outcome, output) = download.finish();
+    conclude::conclude(job, output, outcome, started)
+}
+
+/// A connection that did not come about may do so later if nobody refused it.
+fn not_connected(failure: Failure) -> Failed {
+    Failed {
         may_pass: matches!(failure.code, Code::Timeout | Code::Aborted),
         ..failure.into()
-    })?;
-    let machine = job.exchange(kept, handshake)?;
+    }
+}
+
+fn cannot_wait(error: &io::Error) -> Failure {
+    Failure::new(Code::Receive, format_args!("cannot wait: {error}"))
+}
+
+fn tell_what_is_kept(job: &Job, kept: Option<&Kept>) {
     if let Some(kept) = kept.filter(|_| job.verbose) {
         let have: u64 = kept.have.iter().map(|part| part.end - part.start).sum();
         terminal::note(format_args!(
@@ -153,26 +178,14 @@ fn attempt_once(
             kept.info.complete
         ));
     }
-    let mut download = Download::new(job, output, kept, deadline);
-    match connected {
-        Connected::Sctp(socket) => exchange(job, socket, machine, &mut download),
-        Connected::Dccp(socket) => exchange(job, socket, machine, &mut download),
-        Connected::Udp(stacked) => stacked.exchange(job, machine, &mut download),
-        Connected::Raw(stacked) => stacked.exchange(job, machine, &mut download),
-    }
-    .map_err(|error| Failure::new(Code::Receive, format_args!("cannot wait: {error}")))?;
-    let outcome = download.finish();
-    conclude::conclude(job, output, outcome, started)
 }
 
-fn exchange<S>(
-    job: &Job,
-    socket: S,
-    machine: client::Exchange,
-    download: &mut Download<'_>,
-) -> io::Result<()>
+/// Runs `machine` on a socket of the kernel's protocol.
+fn exchange<M, S, A>(job: &Job, socket: S, machine: M, application: A) -> io::Result<()>
 where
+    M: Machine<Peer = ()>,
     S: DatagramSocket<Peer = ()> + AsFd,
+    A: Application<M>,
 {
     let limits = Limits {
         linger: GRACE,
@@ -180,7 +193,7 @@ where
     };
     let hearing = job.watch.hearing(job.protocol, &job.target);
     let socket = Heard::new(socket, hearing);
-    drive(job, Connection::new(machine, socket, download, limits))
+    drive(job, Connection::new(machine, socket, application, limits))
 }
 
 /// Runs `connection` to its end, with the driver that was asked for.

@@ -1,22 +1,23 @@
 //! A connection of a stack of our own on a packet socket.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use dccp::{ConnectionId, ServiceCode};
+use dccp::ServiceCode;
 use driver_std::Until;
-use proto::client;
+use proto::client::{Exchange, Requests};
+use proto::machine::Machine;
 use socket::{BindError, ConnectError, PacketConfig, Protocol, RawSocket, UdpSocket};
 use transport::{
-    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, DccpStack,
-    Discard, Host, Limits, Path, Progress, Refusal,
+    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, Discard, Host,
+    Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
 };
 
 use super::drive;
 use super::job::Job;
-use crate::carrier::{self, Carrier};
+use crate::carrier::{self, Carrier, Sending};
 use crate::clock;
 use crate::sight::{Seen, Watched};
 
@@ -26,36 +27,44 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// A host with one connection, established, and its socket.
 #[derive(Debug)]
-pub(super) struct Stacked<S, A>
-where
-    A: Application<client::Exchange>,
-{
-    connection: Connection<ClientHost<Watched, client::Exchange, A>, S, Discard>,
-    id: ConnectionId,
+pub(super) struct Stacked<K: Stack, M: Machine<Peer = ()>, A: Application<M>, S> {
+    connection: Connection<ClientHost<K, M, A>, S, Discard>,
+    id: K::Id,
 }
 
-impl<S, A> Stacked<S, A>
+/// A DCCP connection on which one exchange will run.
+pub(super) type StackedDccp<A, S> = Stacked<Watched, Exchange, A, S>;
+
+/// An SCTP association on which several exchanges run; the first was sent with the handshake.
+pub(super) type StackedSctp<A, S> = Stacked<SctpStack, Requests, A, S>;
+
+impl<K, M, A, S> Stacked<K, M, A, S>
 where
+    K: Stack,
+    M: Machine<Peer = ()>,
+    A: Application<M>,
     S: DatagramSocket<Peer = Path> + AsFd,
-    A: Application<client::Exchange>,
 {
-    /// Makes a connection, within `left`.
+    /// Makes a connection, within `left`. `machine` may speak before it is established.
     fn connect(
         job: &Job,
-        stack: DccpStack,
+        stack: K,
         socket: S,
         remote: SocketAddr,
         left: Duration,
+        machine: Option<M>,
     ) -> Result<Box<Self>, ConnectError> {
         let limits = Limits {
             linger: LINGER,
             ..job.limits()
         };
-        let mut host = Host::client(Watched::new(stack, &job.watch), limits);
+        let mut host: ClientHost<K, M, A> = Host::client(stack, limits);
         let until = clock() + left;
-        let id = host
-            .connect(clock(), remote)
-            .map_err(|error| ConnectError::Io(io::Error::other(error)))?;
+        let id = match machine {
+            Some(machine) => host.connect_with(clock(), remote, machine),
+            None => host.connect(clock(), remote),
+        }
+        .map_err(|error| ConnectError::Io(io::Error::other(error)))?;
         let mut connection = Connection::new(host, socket, Discard, Limits::SHARED);
         let cancel = Some(job.shutdown.graceful.as_fd());
         let pending = |progress| progress == Progress::Pending;
@@ -77,54 +86,137 @@ where
         connection.abort(clock(), CloseReason::Cancelled);
         Err(error)
     }
+}
 
+impl<A, S> StackedDccp<A, S>
+where
+    A: Application<Exchange>,
+    S: DatagramSocket<Peer = Path> + AsFd,
+{
     /// Runs `machine` to its end.
-    pub(super) fn exchange(
-        self,
-        job: &Job,
-        machine: client::Exchange,
-        application: A,
-    ) -> io::Result<()> {
+    pub(super) fn exchange(self, job: &Job, machine: Exchange, application: A) -> io::Result<()> {
         let Self { mut connection, id } = self;
-        connection
-            .machine_mut()
-            .begin(clock(), id, machine, application);
+        let host = connection.machine_mut();
+        host.begin(clock(), id, machine, application);
+        drive(job, connection)
+    }
+}
+
+impl<A, S> StackedSctp<A, S>
+where
+    A: Application<Requests>,
+    S: DatagramSocket<Peer = Path> + AsFd,
+{
+    /// Runs to the end what was begun.
+    pub(super) fn exchanges(self, job: &Job, application: A) -> io::Result<()> {
+        let Self { mut connection, id } = self;
+        connection.machine_mut().attach(id, application);
         drive(job, connection)
     }
 }
 
 /// Connects to `remote`, which has the DCCP port, in UDP to `udp_port`.
-pub(super) fn in_udp<A: Application<client::Exchange>>(
+pub(super) fn dccp_in_udp<A: Application<Exchange>>(
     job: &Job,
     remote: SocketAddr,
     udp_port: u16,
     local: &[SocketAddr],
     left: Duration,
-) -> Result<Box<Stacked<Seen<UdpSocket>, A>>, ConnectError> {
-    let mut carrier_address = remote;
-    carrier_address.set_port(udp_port);
-    let config = PacketConfig::default();
-    let socket = UdpSocket::connect(carrier_address, only(local)?, &config)?;
+) -> Result<Box<StackedDccp<A, Seen<UdpSocket>>>, ConnectError> {
+    let socket = udp_socket(remote, udp_port, only(local)?)?;
     let (carrier, address) = (Carrier::Udp(udp_port), socket.local_addr());
-    let stack = stack(job, carrier, address.ip())?;
+    let stack = dccp_stack(job, carrier, address.ip())?;
     let socket = Seen::new(socket, job.watch.eye(Protocol::Dccp, carrier, address));
-    Stacked::connect(job, stack, socket, remote, left)
+    Stacked::connect(job, stack, socket, remote, left, None)
 }
 
 /// Connects to `remote`, which has the DCCP port, in IP itself.
-pub(super) fn in_ip<A: Application<client::Exchange>>(
+pub(super) fn dccp_in_ip<A: Application<Exchange>>(
     job: &Job,
     remote: SocketAddr,
     local: &[SocketAddr],
     left: Duration,
-) -> Result<Box<Stacked<Seen<RawSocket>, A>>, ConnectError> {
+) -> Result<Box<StackedDccp<A, Seen<RawSocket>>>, ConnectError> {
     let config = PacketConfig::default();
     let socket = RawSocket::connect(Protocol::Dccp, remote, only(local)?, &config)?;
     let address = SocketAddr::new(socket.local_ip(), 0);
-    let stack = stack(job, Carrier::Raw, address.ip())?;
+    let stack = dccp_stack(job, Carrier::Raw, address.ip())?;
     let eye = job.watch.eye(Protocol::Dccp, Carrier::Raw, address);
     let socket = Seen::new(socket, eye);
-    Stacked::connect(job, stack, socket, remote, left)
+    Stacked::connect(job, stack, socket, remote, left, None)
+}
+
+/// Makes an association with `remote`, which has the SCTP port, in UDP to `udp_port`; what
+/// `requests` has begun travels with the handshake.
+pub(super) fn sctp_in_udp<A: Application<Requests>>(
+    job: &Job,
+    remote: SocketAddr,
+    udp_port: u16,
+    local: &[SocketAddr],
+    left: Duration,
+    requests: Requests,
+) -> Result<Box<StackedSctp<A, Seen<UdpSocket>>>, ConnectError> {
+    let config = PacketConfig::default();
+    let several = several(job, remote, local);
+    let socket = if several {
+        UdpSocket::bind(SocketAddr::new(wildcard(remote), 0), &config)?
+    } else {
+        udp_socket(remote, udp_port, only(local)?)?
+    };
+    let carrier = Carrier::Udp(udp_port);
+    let eye = job.watch.eye(Protocol::Sctp, carrier, socket.local_addr());
+    let socket = Seen::new(socket, eye);
+    let stack = sctp_stack(job, remote, Some(udp_port), local)?;
+    Stacked::connect(job, stack, socket, remote, left, Some(requests))
+}
+
+/// The same in IP itself.
+pub(super) fn sctp_in_ip<A: Application<Requests>>(
+    job: &Job,
+    remote: SocketAddr,
+    local: &[SocketAddr],
+    left: Duration,
+    requests: Requests,
+) -> Result<Box<StackedSctp<A, Seen<RawSocket>>>, ConnectError> {
+    let config = PacketConfig::default();
+    let socket = if several(job, remote, local) {
+        RawSocket::unconnected(Protocol::Sctp, wildcard(remote), &config)?
+    } else {
+        RawSocket::connect(Protocol::Sctp, remote, only(local)?, &config)?
+    };
+    let address = SocketAddr::new(socket.local_ip(), 0);
+    let eye = job.watch.eye(Protocol::Sctp, Carrier::Raw, address);
+    let socket = Seen::new(socket, eye);
+    let stack = sctp_stack(job, remote, None, local)?;
+    Stacked::connect(job, stack, socket, remote, left, Some(requests))
+}
+
+fn udp_socket(
+    mut remote: SocketAddr,
+    udp_port: u16,
+    local: Option<IpAddr>,
+) -> Result<UdpSocket, ConnectError> {
+    remote.set_port(udp_port);
+    UdpSocket::connect(remote, local, &PacketConfig::default())
+}
+
+/// Whether an association has several paths from the start, so that no socket with one peer and
+/// one address can carry it.
+fn several(job: &Job, remote: SocketAddr, local: &[SocketAddr]) -> bool {
+    local.len() > 1 || peers(job, remote).next().is_some()
+}
+
+/// The other addresses of the server, as far as one socket reaches them.
+fn peers(job: &Job, remote: SocketAddr) -> impl Iterator<Item = IpAddr> {
+    let peers = job.peers.iter().copied();
+    peers.filter(move |peer| peer.is_ipv4() == remote.is_ipv4() && *peer != remote.ip())
+}
+
+fn wildcard(remote: SocketAddr) -> IpAddr {
+    match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
 }
 
 /// The one address to connect from, if there is one.
@@ -136,14 +228,41 @@ fn only(local: &[SocketAddr]) -> Result<Option<IpAddr>, BindError> {
     }
 }
 
-fn stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<DccpStack, ConnectError> {
+fn dccp_stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<Watched, ConnectError> {
     let client = DccpClient {
         service: ServiceCode(job.service_code),
         udp_port: carrier.udp_port(),
         local: Some(local),
     };
-    let config = carrier::dccp_config(carrier, job.ccid);
-    carrier::dccp_stack(config, client).map_err(ConnectError::Io)
+    let sending = Sending {
+        ccid: job.ccid,
+        mtu: job.mtu,
+    };
+    let config = carrier::dccp_config(carrier, local, sending);
+    let stack = carrier::dccp_stack(config, client).map_err(ConnectError::Io)?;
+    Ok(Watched::new(stack, &job.watch))
+}
+
+fn sctp_stack(
+    job: &Job,
+    remote: SocketAddr,
+    udp_port: Option<u16>,
+    local: &[SocketAddr],
+) -> Result<SctpStack, ConnectError> {
+    let local: Vec<IpAddr> = local.iter().map(SocketAddr::ip).collect();
+    // The peer is told of several addresses only: of one it knows.
+    let told = if local.len() > 1 {
+        local.clone()
+    } else {
+        Vec::new()
+    };
+    let client = SctpClient {
+        udp_port,
+        local,
+        peers: peers(job, remote).collect(),
+    };
+    let config = carrier::sctp_config(told);
+    carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)
 }
 
 /// A refusal as the kernel's sockets tell it.

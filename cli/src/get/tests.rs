@@ -63,8 +63,8 @@ impl Bench {
         let kept = self.kept().filter(|_| go_on);
         let mut download = Download::new(&self.job, &mut self.output, kept.as_ref(), None);
         download.take(events);
-        let outcome = download.finish();
-        conclude(&self.job, &mut self.output, outcome, clock())
+        let (outcome, output) = download.finish();
+        conclude(&self.job, output, outcome, clock())
     }
 
     /// One that is killed there.

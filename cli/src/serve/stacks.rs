@@ -1,16 +1,16 @@
 //! Packet sockets with stacks of our own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
 use dccp::ServiceCode;
 use socket::{PacketConfig, Protocol, RawSocket, UdpSocket};
 use transport::{
-    Connection, DatagramSocket, DccpClient, Discard, Host, Limits, Path, Service, Stack,
+    Connection, DatagramSocket, DccpClient, Discard, Host, Limits, Path, SctpClient, Service, Stack,
 };
 
-use super::{Housed, Options, Place, ServeError};
-use crate::carrier::{self, Carrier};
+use super::{Housed, Options, ServeError};
+use crate::carrier::{self, Carrier, Sending};
 use crate::sight::{Seen, Watch, Watched};
 
 /// The first of the ports that nobody is given for good (RFC 6335 §6).
@@ -33,7 +33,11 @@ pub(super) fn dccp<V>(
 where
     V: Service<Machine: Send, Application: Send> + Send + 'static,
 {
-    let default = carrier::dccp_config(carrier, options.ccid);
+    let sending = Sending {
+        ccid: options.ccid,
+        mtu: options.mtu,
+    };
+    let default = carrier::dccp_config(carrier, address.ip(), sending);
     let config = dccp::Config {
         listen: Some(address.port()),
         service_codes: options
@@ -52,13 +56,69 @@ where
     };
     let stack = carrier::dccp_stack(config, client).map_err(ServeError::System)?;
     let host = Host::server(Watched::new(stack, watch), service, options.limits());
+    house(host, Protocol::Dccp, carrier, address, watch)
+}
+
+/// An SCTP stack that listens at `addresses`, of one family and with one port, and what `carrier`
+/// brings there.
+pub(super) fn sctp<V>(
+    options: &Options,
+    carrier: Carrier,
+    addresses: &[SocketAddr],
+    service: V,
+    watch: &Watch,
+) -> Result<Housed, ServeError>
+where
+    V: Service<Machine: Send, Application: Send> + Send + 'static,
+{
+    let several: Vec<IpAddr> = if addresses.len() > 1 {
+        addresses.iter().map(SocketAddr::ip).collect()
+    } else {
+        Vec::new()
+    };
+    let first = addresses[0];
+    let default = carrier::sctp_config(several.clone());
+    let config = sctp::Config {
+        listen: Some(first.port()),
+        max_associations: options.max_connections.unwrap_or(default.max_associations),
+        ..default
+    };
+    let mut address = first;
+    if !several.is_empty() {
+        // One socket for all of them; the stack takes what came to those that were named.
+        address.set_ip(match first {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        });
+    }
+    let client = SctpClient {
+        local: several,
+        ..SctpClient::default()
+    };
+    let stack = carrier::sctp_stack(config, client, options.verbose).map_err(ServeError::System)?;
+    let host = Host::server(stack, service, options.limits());
+    house(host, Protocol::Sctp, carrier, address, watch)
+}
+
+/// Gives `host` a packet socket at `address`, which has the port of `protocol`.
+fn house<K, V>(
+    host: Host<K, V>,
+    protocol: Protocol,
+    carrier: Carrier,
+    address: SocketAddr,
+    watch: &Watch,
+) -> Result<Housed, ServeError>
+where
+    K: Stack<Id: Send> + Send + 'static,
+    V: Service<Machine: Send, Application: Send> + Send + 'static,
+{
     let config = PacketConfig::default();
     match carrier {
         Carrier::Raw => {
-            let socket = RawSocket::bind(Protocol::Dccp, address, &config)?;
-            let eye = watch.eye(Protocol::Dccp, carrier, SocketAddr::new(address.ip(), 0));
+            let socket = RawSocket::bind(protocol, address, &config)?;
+            let eye = watch.eye(protocol, carrier, SocketAddr::new(address.ip(), 0));
             let socket = Seen::new(socket, eye);
-            Ok(housed(host, socket, Place { address, carrier }))
+            Ok(housed(host, socket, carrier))
         }
         Carrier::Kernel | Carrier::Udp(_) => {
             let port = carrier.udp_port().unwrap_or(0);
@@ -66,18 +126,18 @@ where
                 .map_err(ServeError::Udp)?;
             let local = socket.local_addr();
             let carrier = Carrier::Udp(local.port());
-            let socket = Seen::new(socket, watch.eye(Protocol::Dccp, carrier, local));
-            Ok(housed(host, socket, Place { address, carrier }))
+            let socket = Seen::new(socket, watch.eye(protocol, carrier, local));
+            Ok(housed(host, socket, carrier))
         }
     }
 }
 
-fn housed<K, V, S>(host: Host<K, V>, socket: S, place: Place) -> Housed
+fn housed<K, V, S>(host: Host<K, V>, socket: S, carrier: Carrier) -> Housed
 where
     K: Stack<Id: Send> + Send + 'static,
     V: Service<Machine: Send, Application: Send> + Send + 'static,
     S: DatagramSocket<Peer = Path> + AsFd + Send + 'static,
 {
     let connection = Connection::new(host, socket, Discard, Limits::SHARED);
-    (Box::new(connection), place)
+    (Box::new(connection), carrier)
 }

@@ -166,42 +166,51 @@ impl Watcher {
         self.transfers.get_mut(usize::try_from(index).ok()?)
     }
 
-    /// Takes a DCCP packet, and gives what is to be said of it in the file.
-    fn dccp(
+    /// Takes a packet, and gives what is to be said of it in the file.
+    fn packet(
         &mut self,
         now: Instant,
         direction: Direction,
         path: Path,
-        carrier: Carrier,
+        (protocol, carrier): (Protocol, Carrier),
         bytes: &[u8],
     ) -> Option<String> {
-        let packet = transfer::decode(bytes)?;
-        let header = packet.header;
-        let (local_port, remote_port) = match direction {
-            Direction::Sent => (header.source_port, header.destination_port),
-            Direction::Received => (header.destination_port, header.source_port),
+        let packet = match protocol {
+            Protocol::Dccp => Some(transfer::decode(bytes)?),
+            Protocol::Sctp => None,
         };
-        let ends = Ends {
-            remote: path.remote,
-            local_port,
-            remote_port,
+        let begins = match &packet {
+            Some(packet) => packet.header.kind.packet_type() == PacketType::Request,
+            None => transfer::begins_association(bytes),
         };
-        let known = self
-            .transfers
-            .iter()
-            .rposition(|transfer| transfer.ends == Some(ends));
+        let ends = Ends::of(direction, path, bytes)?;
+        // The packets of an association may take several ways.
+        let any_way = protocol == Protocol::Sctp && !begins;
+        let known = self.transfers.iter().rposition(|transfer| {
+            transfer
+                .ends
+                .is_some_and(|known| known == ends || (any_way && known.same_ports(ends)))
+        });
         let index = match known {
             Some(index) => index,
             // What belongs to no connection is no transfer.
-            None if header.kind.packet_type() != PacketType::Request => return None,
+            None if !begins => return None,
             None => {
-                let peer = SocketAddr::new(path.remote.ip(), remote_port);
-                let title = format!("DCCP ({carrier}) with {peer}");
+                let peer = SocketAddr::new(path.remote.ip(), ends.remote_port);
+                let numbers = match protocol {
+                    Protocol::Dccp => ", its sequence numbers from 0",
+                    Protocol::Sctp => "",
+                };
+                let title = format!("{protocol} ({carrier}) with {peer}{numbers}");
                 self.add(Transfer::new(now, self.role, Some(ends), title, "packet"));
                 self.transfers.len() - 1
             }
         };
-        self.transfers[index].dccp(now, direction, &packet)
+        let transfer = &mut self.transfers[index];
+        match packet {
+            Some(packet) => transfer.dccp(now, direction, &packet),
+            None => transfer.sctp(now, direction, bytes),
+        }
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
@@ -291,11 +300,8 @@ impl Observer for Eye {
     fn packet(&mut self, direction: Direction, path: Path, ecn: Ecn, bytes: &[u8]) {
         let now = clock();
         let mut watcher = lock(&self.shared);
-        let comment = match self.protocol {
-            Protocol::Dccp => watcher.dccp(now, direction, path, self.carrier, bytes),
-            // There is no stack of ours for it.
-            Protocol::Sctp => None,
-        };
+        let kind = (self.protocol, self.carrier);
+        let comment = watcher.packet(now, direction, path, kind, bytes);
         let Some(file) = &mut watcher.file else {
             return;
         };

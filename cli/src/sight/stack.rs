@@ -69,7 +69,7 @@ impl Stack for Watched {
 
     fn poll_event(&mut self) -> Option<(ConnectionId, StackEvent)> {
         let (id, event) = self.stack.poll_event()?;
-        if let StackEvent::Connected { remote } = event {
+        if let StackEvent::Connected { remote, .. } = event {
             self.latest = Some((id, remote));
         }
         Some((id, event))
@@ -86,6 +86,10 @@ impl Stack for Watched {
         fill: &mut Fill<'_>,
     ) -> Result<bool, StackSendError> {
         self.stack.send_with(now, id, fill)
+    }
+
+    fn ends_handshake_with_data(&self) -> bool {
+        self.stack.ends_handshake_with_data()
     }
 
     fn max_message(&self, id: ConnectionId) -> usize {

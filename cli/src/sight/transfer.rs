@@ -1,25 +1,29 @@
 //! One connection: its ladder, and what is measured of it.
 
+mod sctp;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ::sctp::Tsn;
 use capture::ladder::{Act, Ladder, Side, Step};
 use capture::svg::{Diagram, Plot, Series};
-use dccp::packet::{Checksum, Packet, PacketType};
+use dccp::packet::{Checksum, Kind, Packet, PacketType};
 use dccp::{Seq, Stats};
-use transport::Direction;
+use transport::{Direction, Path};
 
 use super::Role;
 use super::words::Messages;
+pub(super) use sctp::begins as begins_association;
 
 /// How many steps of a ladder are kept of its beginning and of its end.
-const STEPS: usize = 200;
+const STEPS: usize = 60;
 
 /// How many samples of a quantity are kept.
 const SAMPLES: usize = 2000;
 
-/// Over which time the bytes of data are counted.
-const INTERVAL: Duration = Duration::from_millis(20);
+/// Over which time the bytes of data are counted, at least.
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long after a sample the next one may be taken.
 const SAMPLING: Duration = Duration::from_millis(1);
@@ -33,6 +37,29 @@ pub(super) struct Ends {
     pub(super) remote_port: u16,
 }
 
+impl Ends {
+    /// Those of a packet, which begins with its source port and its destination port: both
+    /// protocols have them there.
+    pub(super) fn of(direction: Direction, path: Path, packet: &[u8]) -> Option<Self> {
+        let &[a, b, c, d] = packet.first_chunk()?;
+        let (source, destination) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let (local_port, remote_port) = match direction {
+            Direction::Sent => (source, destination),
+            Direction::Received => (destination, source),
+        };
+        Some(Self {
+            remote: path.remote,
+            local_port,
+            remote_port,
+        })
+    }
+
+    /// Whether both ports are the same, whatever the addresses.
+    pub(super) const fn same_ports(self, other: Self) -> bool {
+        self.local_port == other.local_port && self.remote_port == other.remote_port
+    }
+}
+
 /// A connection that is watched.
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -42,8 +69,12 @@ pub(super) struct Transfer {
     side: Side,
     ladder: Ladder,
     messages: Messages,
+    /// The first sequence numbers: of what was sent, and of what came.
+    first: [Option<Seq>; 2],
     /// The latest sequence number that came.
     received: Option<Seq>,
+    /// SCTP's latest TSNs: of what was sent, and of what came.
+    tsns: [Option<Tsn>; 2],
     requests: u64,
     /// What is to be said of the next packet in the file.
     remarks: Vec<String>,
@@ -65,6 +96,8 @@ impl Transfer {
         title: String,
         noun: &'static str,
     ) -> Self {
+        let mut data = Series::new(SAMPLES);
+        data.push(Duration::ZERO, 0.0);
         Self {
             ends,
             title,
@@ -75,7 +108,9 @@ impl Transfer {
             },
             ladder: Ladder::new("client", "server", STEPS).of(noun),
             messages: Messages::default(),
+            first: [None; 2],
             received: None,
+            tsns: [None; 2],
             requests: 0,
             remarks: Vec::new(),
             stats: None,
@@ -83,7 +118,7 @@ impl Transfer {
             window: Series::new(SAMPLES),
             rate: Series::new(SAMPLES),
             rtt: Series::new(SAMPLES),
-            data: Series::new(SAMPLES),
+            data,
             counted: (Duration::ZERO, 0),
         }
     }
@@ -112,6 +147,7 @@ impl Transfer {
         direction: Direction,
         packet: &Packet<'_>,
     ) -> Option<String> {
+        let packet = &self.counted_from_the_first(direction, *packet);
         if let Some(remark) = self.remark(direction, packet) {
             self.remarks.push(remark);
         }
@@ -123,12 +159,40 @@ impl Transfer {
                 words.push_str(&message);
             }
         }
+        self.show(now, direction, words)
+    }
+
+    /// Adds a packet with the remarks that were gathered, and gives those.
+    fn show(&mut self, now: Instant, direction: Direction, words: String) -> Option<String> {
         let remarks = std::mem::take(&mut self.remarks);
         for remark in &remarks {
             self.push(now, self.side, Act::Note, remark.clone());
         }
         self.push(now, self.side_of(direction), Act::Packet, words);
         (!remarks.is_empty()).then(|| remarks.join("; "))
+    }
+
+    /// The packet with small numbers, as Wireshark shows them: the first of each end is 0.
+    fn counted_from_the_first<'a>(
+        &mut self,
+        direction: Direction,
+        mut packet: Packet<'a>,
+    ) -> Packet<'a> {
+        if packet.header.short {
+            return packet;
+        }
+        let [sent, received] = &mut self.first;
+        let (own, other) = match direction {
+            Direction::Sent => (sent, received),
+            Direction::Received => (received, sent),
+        };
+        let seq = &mut packet.header.seq;
+        let first = *own.get_or_insert(*seq);
+        *seq = seq.minus(first.get());
+        if let (Some(ack), Some(first)) = (ack_of(&mut packet.header.kind), other) {
+            *ack = ack.minus(first.get());
+        }
+        packet
     }
 
     /// What a packet tells by its place among the others.
@@ -180,16 +244,20 @@ impl Transfer {
     fn count(&mut self, now: Instant, direction: Direction, bytes: usize) {
         let from_server = self.side_of(direction) == Side::Right;
         let at = now.saturating_duration_since(self.began);
-        let (since, sum) = &mut self.counted;
-        let over = at.saturating_sub(*since);
-        if over >= INTERVAL {
-            self.data
-                .push(at, *sum as f64 / over.as_secs_f64() / 1000.0);
+        if let Some(rate) = self.rate_until(at) {
+            self.data.push(at, rate);
             self.counted = (at, 0);
         }
         if from_server {
             self.counted.1 += bytes as u64;
         }
+    }
+
+    /// The bytes of data since they were last counted, in kB/s, if that is long enough ago.
+    fn rate_until(&self, at: Duration) -> Option<f64> {
+        let (since, sum) = self.counted;
+        let over = at.saturating_sub(since);
+        (over >= INTERVAL).then(|| sum as f64 / over.as_secs_f64() / 1000.0)
     }
 
     /// Takes the stack's own figures.
@@ -282,6 +350,21 @@ fn changes(before: &Stats, after: &Stats) -> Vec<String> {
     changes
 }
 
+/// The acknowledgement number, of types that have one.
+const fn ack_of(kind: &mut Kind) -> Option<&mut Seq> {
+    match kind {
+        Kind::Request { .. } | Kind::Data | Kind::Listen { .. } => None,
+        Kind::Response { ack, .. }
+        | Kind::Ack { ack }
+        | Kind::DataAck { ack }
+        | Kind::CloseReq { ack }
+        | Kind::Close { ack }
+        | Kind::Reset { ack, .. }
+        | Kind::Sync { ack }
+        | Kind::SyncAck { ack } => Some(ack),
+    }
+}
+
 /// Whether the data area is data (RFC 4340 §5.4 to §5.7).
 fn carries_data(packet: &Packet<'_>) -> bool {
     !packet.data.is_empty()
@@ -300,3 +383,6 @@ fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
+
+#[cfg(test)]
+mod tests;

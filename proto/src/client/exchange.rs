@@ -194,7 +194,12 @@ impl Exchange {
         for (name, value) in self.config.fields.iter() {
             fields.push(name, value);
         }
-        fields.push("Connection", *b"close");
+        let connection: &[u8] = if self.config.keep_alive {
+            b"keep-alive"
+        } else {
+            b"close"
+        };
+        fields.push("Connection", connection);
         if let Some(range) = range {
             if let Some(validator) = if_range {
                 fields.push("If-Range", validator);

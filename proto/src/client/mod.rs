@@ -7,6 +7,7 @@
 mod blocks;
 mod exchange;
 mod placement;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -23,6 +24,7 @@ use crate::request::Method;
 use crate::response::{self, HeadError, ResponseHead};
 
 pub use exchange::Exchange;
+pub use requests::Requests;
 
 /// What to ask for, and how.
 #[derive(Clone, Debug)]
@@ -54,6 +56,9 @@ pub struct Config {
     /// Whether an answer that does not begin with `HTTP/` is taken as HTTP/0.9, all body, over a
     /// reliable transport. Default: no.
     pub http09: bool,
+    /// Whether to tell the server that other requests follow on the association, so that it does
+    /// not end with the answer (HT9). Over a reliable transport only. Default: no.
+    pub keep_alive: bool,
     /// The stream to send on. Default: 0.
     pub stream: StreamId,
     /// SCTP's payload protocol identifier. Default: 63, `HTTP/SCTP`.
@@ -95,6 +100,7 @@ impl Config {
             seed_form: false,
             framing: true,
             http09: false,
+            keep_alive: false,
             stream: StreamId(0),
             ppid: 63,
             limits: response::Limits::default(),

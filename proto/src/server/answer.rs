@@ -81,6 +81,8 @@ pub(super) struct Context<'a> {
     /// `None` for a request that could not be understood.
     pub(super) request: Option<&'a Request>,
     pub(super) head_only: bool,
+    /// Whether the connection goes on after the answer.
+    pub(super) goes_on: bool,
     pub(super) reason: &'a str,
     pub(super) framing: Option<Terms>,
     pub(super) server: &'static str,
@@ -281,7 +283,12 @@ fn general_fields(context: Context<'_>) -> Fields {
     let mut fields = Fields::new();
     fields.push("Date", context.date.to_string());
     fields.push("Server", context.server);
-    fields.push("Connection", *b"close");
+    let connection: &[u8] = if context.goes_on {
+        b"keep-alive"
+    } else {
+        b"close"
+    };
+    fields.push("Connection", connection);
     if let Some(terms) = context.framing {
         fields.push(framing::FIELD, terms.to_string());
     }

@@ -23,6 +23,8 @@ pub(super) struct Asked {
     pub(super) framing: Option<ExchangeId>,
     pub(super) stream: StreamId,
     pub(super) head_only: bool,
+    /// Whether the client was promised that the connection goes on.
+    pub(super) goes_on: bool,
     pub(super) form: Form,
     pub(super) reason: &'static str,
     /// `None` for a request that is refused.
@@ -152,6 +154,7 @@ impl Answering {
             return true;
         }
         let context = Context {
+            goes_on: false,
             request: Some(request),
             head_only: false,
             reason: "",

@@ -89,6 +89,15 @@ impl Exchange {
         }
     }
 
+    /// Whether its request asked for the connection to go on, and its answer agreed (HT9).
+    pub fn goes_on(&self) -> bool {
+        match &self.state {
+            State::Deciding(asked) => asked.goes_on,
+            State::Answering(answering) => answering.asked.goes_on,
+            State::Reading { .. } | State::Ended(_) => false,
+        }
+    }
+
     /// Takes a request that was read whole.
     fn ask(&mut self, request: Request, message: Bytes, stream: StreamId) {
         let unreliable = self.config.delivery == Delivery::Unreliable;
@@ -103,6 +112,7 @@ impl Exchange {
             return self.refuse(rejection, stream, None);
         }
         let framing = request.offered_framing().filter(|_| unreliable);
+        let goes_on = !unreliable && asks_to_go_on(&request);
         let framing = framing.map(|terms| terms.exchange);
         let path = match TargetPath::parse(&request.target) {
             Ok(path) => path,
@@ -114,7 +124,11 @@ impl Exchange {
                     simple: request.form == Form::Simple,
                     line: request.to_string(),
                 };
-                return self.refuse(rejection, stream, framing.map(|id| (id, message)));
+                self.refuse(rejection, stream, framing.map(|id| (id, message)));
+                if let State::Deciding(asked) = &mut self.state {
+                    asked.goes_on = goes_on;
+                }
+                return;
             }
         };
         self.decide(Asked {
@@ -122,6 +136,7 @@ impl Exchange {
             framing,
             stream,
             head_only: request.method == Method::Head,
+            goes_on,
             form: request.form,
             reason: "",
             request: Some(request.clone()),
@@ -142,6 +157,7 @@ impl Exchange {
             framing,
             stream,
             head_only: rejection.head_only,
+            goes_on: false,
             form: if rejection.simple {
                 Form::Simple
             } else {
@@ -270,6 +286,7 @@ impl Exchange {
         let context = Context {
             request: asked.request.as_ref(),
             head_only: asked.head_only,
+            goes_on: asked.goes_on,
             reason: asked.reason,
             framing: asked.framing.map(|exchange| Terms {
                 exchange,
@@ -378,6 +395,14 @@ impl Exchange {
         self.state = State::Ended(disposition);
         self.deadline = None;
     }
+}
+
+/// Whether a request says that others follow on the connection (RFC 9112 §9.3 and appendix C.2.2).
+fn asks_to_go_on(request: &Request) -> bool {
+    let field = request.fields.joined("Connection").unwrap_or_default();
+    let is_full = matches!(request.form, Form::Full { .. });
+    let mut options = field.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    is_full && options.any(|option| option.eq_ignore_ascii_case(b"keep-alive"))
 }
 
 /// A refusal of a request of which nothing is known.
@@ -489,7 +514,8 @@ impl Machine for Exchange {
         let transmit = Transmit {
             stream: answering.asked.stream,
             ppid: self.config.ppid,
-            immediate_ack: sent.last,
+            // Where others follow, nobody waits for this to be acknowledged (HM11).
+            immediate_ack: sent.last && !answering.asked.goes_on,
             more_follows: sent.body_follows,
             ..Transmit::message(())
         };

@@ -74,7 +74,7 @@ fn carry(from: &mut UdpSocket, to: &mut UdpSocket, size: usize, payload: &[u8]) 
 }
 
 #[test]
-fn a_train_arrives_as_the_datagrams_it_was_made_of() {
+fn du7_a_train_arrives_as_the_datagrams_it_was_made_of_with_its_ecn_field() {
     for ip in ["127.0.0.1", "::1"] {
         let (mut from, mut to) = (bound(ip), bound(ip));
         for (size, segments) in [(1200, 45), (1200, 2), (100, 200), (9000, 20)] {
@@ -84,6 +84,14 @@ fn a_train_arrives_as_the_datagrams_it_was_made_of() {
             assert_eq!(got, expected, "{ip} {size} {segments}");
         }
     }
+}
+
+#[test]
+fn du4_each_client_has_a_udp_port_of_its_own() {
+    let server = bound("127.0.0.1").local_addr();
+    let connect = || UdpSocket::connect(server, None, &PacketConfig::default()).unwrap();
+    let (first, second) = (connect(), connect());
+    assert_ne!(first.local_addr().port(), second.local_addr().port());
 }
 
 #[test]
@@ -164,7 +172,7 @@ fn what_one_peer_does_ends_no_socket_with_many() {
 }
 
 #[test]
-fn what_is_larger_than_the_path_takes_is_refused() {
+fn du8_what_leaves_no_room_for_the_udp_header_is_refused() {
     let mut server = bound("127.0.0.1");
     let to = Transmit::message(Path::to(server.local_addr()));
     let payload = vec![0; server.max_payload() + 1];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -148,6 +149,8 @@ pub struct Passing<'a> {
     pub index: u64,
     /// How long after the network began.
     pub at: Duration,
+    /// To whom it goes.
+    pub destination: SocketAddr,
     /// Its bytes.
     pub payload: &'a [u8],
 }
@@ -170,6 +173,16 @@ pub struct PipeStats {
     pub marked: u64,
     /// Packets that were damaged.
     pub damaged: u64,
+}
+
+/// A packet that is sent into a pipe.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// How long after the network began.
+    pub(super) at: Duration,
+    pub(super) destination: SocketAddr,
+    pub(super) ecn: Ecn,
+    pub(super) payload: Bytes,
 }
 
 /// A packet that arrives.
@@ -257,8 +270,11 @@ impl Pipe {
         Some(limit)
     }
 
-    pub(super) fn send(&mut self, now: Instant, at: Duration, ecn: Ecn, payload: Bytes) -> Passed {
-        let chosen = self.chosen(at, &payload);
+    pub(super) fn send(&mut self, now: Instant, sent: Sent) -> Passed {
+        let chosen = self.chosen(&sent);
+        let Sent {
+            at, ecn, payload, ..
+        } = sent;
         let by_chance = self.by_chance();
         let jitter = self.random.up_to(self.config.jitter);
         self.stats.sent += 1;
@@ -315,12 +331,17 @@ impl Pipe {
         Passed { fate, copies }
     }
 
-    fn chosen(&mut self, at: Duration, payload: &[u8]) -> Option<Fate> {
+    fn chosen(&mut self, sent: &Sent) -> Option<Fate> {
         let index = self.stats.sent;
         if let Some(fate) = self.config.fates.get(&index) {
             return Some(*fate);
         }
-        self.choose.as_mut()?(Passing { index, at, payload })
+        self.choose.as_mut()?(Passing {
+            index,
+            at: sent.at,
+            destination: sent.destination,
+            payload: &sent.payload,
+        })
     }
 
     fn by_chance(&mut self) -> Fate {

@@ -1,6 +1,7 @@
 //! What was sent, in order.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,8 @@ pub struct Entry {
 pub enum Line {
     /// It sent a packet.
     Packet {
+        /// To whom.
+        destination: SocketAddr,
         /// As it was sent.
         payload: Bytes,
         /// Its ECN field as it was sent.
@@ -55,7 +58,9 @@ impl Trace {
         self.mix(u64::try_from(entry.at.as_nanos()).unwrap_or(u64::MAX));
         self.mix(entry.side as u64);
         match &entry.line {
-            Line::Packet { payload, ecn, fate } => {
+            Line::Packet {
+                payload, ecn, fate, ..
+            } => {
                 self.packets += 1;
                 self.mix(*ecn as u64);
                 self.mix(fate.code());

@@ -182,12 +182,28 @@ impl Pair {
     ///
     /// If that side sent nothing yet.
     pub fn forge(&mut self, side: Side, kind: Kind, seq: Seq, options: &[u8], data: &[u8]) {
-        let genuine = self.last(side, None).expect("it sent something");
-        let genuine = decode(&genuine).expect("it sends packets").header;
+        self.forge_header(side, header(kind, seq), options, data);
+    }
+
+    /// The same with a header of one's own, but for its ports.
+    ///
+    /// # Panics
+    ///
+    /// If neither side sent anything yet.
+    pub fn forge_header(&mut self, side: Side, header: Header, options: &[u8], data: &[u8]) {
+        let ports = |packet: Bytes| {
+            let header = decode(&packet).expect("it sends packets").header;
+            (header.source_port, header.destination_port)
+        };
+        let own = self.last(side, None).map(ports);
+        let other = || self.last(side.other(), None).map(ports);
+        let (source_port, destination_port) = own
+            .or_else(|| other().map(|(source, destination)| (destination, source)))
+            .expect("one of them sent something");
         let header = Header {
-            source_port: genuine.source_port,
-            destination_port: genuine.destination_port,
-            ..header(kind, seq)
+            source_port,
+            destination_port,
+            ..header
         };
         let (from, to) = self.addresses(side);
         let packet = encode(self.network.carrier(), from, to, &header, options, data);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dccp::CloseReason;
+use dccp::ccid::Ccid;
 use dccp::packet::{PacketType, ResetCode};
 use tests::netsim::{Carrier, Fate};
 use tests::packets::{Pair, Scenario, Speech};
@@ -185,4 +186,31 @@ fn the_same_seed_gives_the_same_packets() {
     };
     assert_eq!(digest(1), digest(1));
     assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn di1_di2_a_connection_comes_about_by_a_cookie_alone() {
+    let mut scenario = Scenario::new(Carrier::Udp, Speech::of(10, 1000));
+    scenario.server.cookies_above = 0;
+    let pair = scenario.run(Duration::from_secs(60));
+    assert_eq!(pair.client.received(), 10);
+    assert_eq!(pair.client.closed(), Some(CloseReason::Graceful));
+    insta::assert_snapshot!(pair.ladder());
+}
+
+#[test]
+fn di5_what_was_negotiated_comes_back_with_the_cookie() {
+    for ccid in [Ccid::CCID2, Ccid::CCID3] {
+        let says = Speech {
+            closes: false,
+            ..Speech::of(20, 1000)
+        };
+        let mut scenario = Scenario::new(Carrier::Udp, says);
+        scenario.server.cookies_above = 0;
+        scenario.client.ccids = vec![ccid];
+        let pair = scenario.run(Duration::from_secs(2));
+        assert!(pair.client.received() > 10);
+        let congestion = pair.server.stats().expect("it is there").congestion;
+        assert_eq!(congestion.rate > 0, ccid == Ccid::CCID3, "{congestion:?}");
+    }
 }

@@ -6,3 +6,4 @@ mod handshake;
 mod hostile;
 mod path;
 mod rules;
+mod strangers;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dccp::CloseReason;
 use tests::netsim::{Carrier, Config as Pipe, Stop};
 use tests::packets::{Scenario, Speech};
+use tests::transcript::Side;
 
 /// A server that sends so many messages, on a path of 10 Mbit/s and 20 ms each way.
 fn bulk(messages: u64) -> Scenario {
@@ -77,6 +78,43 @@ fn dm4_larger_packets_are_found_to_pass() {
         .map(|(_, packet)| packet.len());
     // 1500 less the headers of IP and UDP, at least to a few bytes.
     assert!(sizes.any(|size| size > 1440), "{:?}", pair.server);
+}
+
+#[test]
+fn du7_marks_of_the_outer_header_slow_a_sender_down() {
+    for (client_ecn, server_ecn) in [(true, true), (true, false), (false, true)] {
+        let mut scenario = bulk(3000);
+        scenario.client.ecn = client_ecn;
+        scenario.server.ecn = server_ecn;
+        scenario.server_says.closes = false;
+        // Deep enough for nothing to be dropped by those who heed marks.
+        scenario.down.queue = 5_000_000;
+        scenario.down.marks_above = Some(20_000);
+        let pair = scenario.run(Duration::from_secs(10));
+        assert_eq!(pair.client.received(), 3000);
+        let marked = pair.network.pipe(Side::Server).stats().marked;
+        let congestion = pair.server.stats().expect("it lives").congestion;
+        let capable = client_ecn && server_ecn;
+        assert_eq!(marked > 0, capable, "{marked}");
+        assert_eq!(congestion.congestion_events > 0, capable, "{congestion:?}");
+    }
+}
+
+#[test]
+fn du8_a_datagram_in_udp_is_eight_bytes_less() {
+    let longest = |carrier| {
+        let says = Speech {
+            closes: false,
+            ..Speech::of(1, 100)
+        };
+        let mut scenario = Scenario::new(carrier, says);
+        scenario.server.link_mtu = Some(1500);
+        let mut pair = scenario.begin();
+        pair.run(Duration::from_secs(1));
+        let id = pair.server.id().expect("it is connected");
+        pair.server.endpoint_mut().max_message(id)
+    };
+    assert_eq!(longest(Carrier::Udp) + 8, longest(Carrier::Ip));
 }
 
 #[test]

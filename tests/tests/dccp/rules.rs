@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use dccp::ccid::Ccid;
-use dccp::packet::{Checksum, DccpOption, Kind, Packet, PacketType, ResetCode};
-use dccp::{CloseReason, Seq};
-use tests::netsim::{Carrier, Line};
-use tests::packets::{PORT, Pair, SERVICE, Scenario, Speech};
+use dccp::packet::{Checksum, DccpOption, Kind, Packet, PacketType, Reset, ResetCode};
+use dccp::{CloseReason, Seq, ServiceCode, State};
+use tests::netsim::{Carrier, Line, address};
+use tests::packets::{PORT, Pair, SERVICE, Scenario, Speech, header};
 use tests::transcript::Side;
 
 const LATENCY: Duration = Duration::from_millis(20);
@@ -207,6 +207,139 @@ fn dp9_a_close_req_is_for_servers_only() {
     assert_eq!(pair.count(Side::Server, PacketType::Sync), syncs + 1);
     assert_eq!(pair.count(Side::Server, PacketType::Close), 0);
     assert_eq!(pair.server.closed(), None);
+}
+
+#[test]
+fn dp1_a_reset_ends_a_connection_from_every_state() {
+    let reset = Reset {
+        code: ResetCode::ABORTED,
+        data: [0; 3],
+    };
+    // When it comes, from whom, and in which state its receiver is then.
+    let cases = [
+        (5, Side::Server, State::Request),
+        (25, Side::Client, State::Respond),
+        (45, Side::Server, State::PartOpen),
+        (1000, Side::Server, State::Open),
+        (1000, Side::Client, State::Open),
+        (2010, Side::Client, State::CloseReq),
+        (2025, Side::Server, State::Closing),
+    ];
+    for (at, from, state) in cases {
+        let says = Speech {
+            closes: false,
+            ..Speech::of(1, 100)
+        };
+        let mut pair = Scenario::new(Carrier::Udp, says).begin();
+        pair.run(Duration::from_millis(at.min(2000)));
+        if at > 2000 {
+            pair.server.close(pair.network.now());
+            pair.run(Duration::from_millis(at));
+        }
+        let to = from.other();
+        if let Some(stats) = pair.talker_mut(to).stats() {
+            assert_eq!(stats.state, state);
+        }
+        let ack = pair.last_seq(to);
+        let seq = pair.try_last_seq(from).unwrap_or_default().plus(1);
+        pair.forge(from, Kind::Reset { ack, reset }, seq, &[], &[]);
+        pair.run_for(Duration::from_millis(1));
+        let talker = pair.talker_mut(to);
+        assert!(talker.stats().is_none(), "in {state:?}");
+        if state != State::Respond {
+            assert_eq!(
+                talker.closed(),
+                Some(CloseReason::Reset(reset)),
+                "{state:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn dh7_an_empty_data_packet_is_an_empty_message() {
+    let says = Speech {
+        closes: false,
+        ..Speech::of(1, 100)
+    };
+    let mut pair = Scenario::new(Carrier::Udp, says).begin();
+    pair.run(Duration::from_secs(1));
+    assert_eq!(pair.client.received(), 1, "Request and Response were empty");
+    pair.client.tolerate();
+    let (now, id) = (pair.network.now(), pair.server.id().expect("connected"));
+    let sent = pair
+        .server
+        .endpoint_mut()
+        .send_with(now, id, |_, _| Some(()));
+    assert_eq!(sent, Ok(Some(())));
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!((pair.client.received(), pair.client.strange()), (1, 1));
+}
+
+#[test]
+fn dv1_a_port_may_have_several_service_codes() {
+    let mut scenario = Scenario::new(Carrier::Udp, Speech::NOTHING);
+    scenario.server.service_codes = vec![ServiceCode(0), ServiceCode(77), SERVICE];
+    let mut pair = scenario.begin();
+    let now = pair.network.now();
+    let path = pair.client.path(address(2, 6511));
+    for service in [ServiceCode(0), ServiceCode(77), ServiceCode(78)] {
+        let begun = pair.client.endpoint_mut().connect(now, path, PORT, service);
+        begun.expect("there is room");
+    }
+    pair.client.run(now);
+    pair.run(Duration::from_secs(1));
+    assert_eq!(pair.server.connected(), 3);
+    assert_eq!(pair.count(Side::Server, PacketType::Reset), 1);
+}
+
+/// Forges a message of the server to the client with this coverage, and says how many were
+/// delivered and dropped.
+fn with_coverage(carrier: Carrier, least: u8, coverage: u8) -> (u64, u64) {
+    let says = Speech {
+        closes: false,
+        ..Speech::of(1, 100)
+    };
+    let mut scenario = Scenario::new(carrier, says);
+    scenario.client.min_checksum_coverage = least;
+    let mut pair = scenario.begin();
+    pair.run(Duration::from_secs(1));
+    let ack = pair.last_seq(Side::Client);
+    let seq = pair.last_seq(Side::Server).plus(1);
+    let data = pair.server.message(1000, 64);
+    let covered = dccp::packet::Header {
+        cscov: coverage,
+        ..header(Kind::DataAck { ack }, seq)
+    };
+    pair.forge_header(Side::Server, covered, &[], &data);
+    pair.run_for(Duration::from_secs(1));
+    let stats = pair.client.stats().expect("it lives");
+    (pair.client.received() - 1, stats.datagrams_dropped)
+}
+
+#[test]
+fn dc4_du6_data_is_refused_whose_coverage_is_below_the_minimum() {
+    for carrier in [Carrier::Ip, Carrier::Udp] {
+        assert_eq!(with_coverage(carrier, 0, 0), (1, 0));
+        assert_eq!(with_coverage(carrier, 0, 1), (0, 1));
+        assert_eq!(with_coverage(carrier, 4, 1), (0, 1));
+        assert_eq!(with_coverage(carrier, 4, 4), (1, 0));
+        assert_eq!(with_coverage(carrier, 4, 5), (1, 0));
+    }
+}
+
+#[test]
+fn du1_every_datagram_is_one_packet() {
+    for pair in sessions() {
+        each_packet(&pair, |_, _, packet, _| {
+            let kind = packet.header.kind.packet_type();
+            let padded = kind == PacketType::Sync;
+            assert!(
+                kind.has_data() || padded || packet.data.is_empty(),
+                "{packet}"
+            );
+        });
+    }
 }
 
 #[test]

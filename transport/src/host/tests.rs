@@ -25,6 +25,9 @@ const ACCEPT: u8 = 4;
 /// How many packets a connection may have queued.
 const QUEUE: usize = 2;
 
+/// How many streams a connection has.
+const STREAMS: u16 = 4;
+
 /// The longest message in bytes.
 const MESSAGE: usize = 100;
 
@@ -82,13 +85,15 @@ impl Stack for Toy {
                 CONNECT if !known => {
                     self.connections.insert(id, remote);
                     self.queue(id, ACCEPT, StreamId(0), b"");
+                    let streams = STREAMS;
                     self.events
-                        .push_back((id, StackEvent::Connected { remote }));
+                        .push_back((id, StackEvent::Connected { remote, streams }));
                 }
                 ACCEPT if self.connecting.contains(&id) => {
                     self.connecting.retain(|other| *other != id);
+                    let streams = STREAMS;
                     self.events
-                        .push_back((id, StackEvent::Connected { remote }));
+                        .push_back((id, StackEvent::Connected { remote, streams }));
                 }
                 DATA if known => {
                     let mut datagram = Datagram::message((), Bytes::copy_from_slice(message));
@@ -152,7 +157,7 @@ impl Stack for Toy {
             return Err(StackSendError::Full);
         }
         let mut message = Vec::new();
-        let Some(how) = fill(MESSAGE, &mut message) else {
+        let Some(how) = fill(&mut |_| MESSAGE, &mut message) else {
             return Ok(false);
         };
         if message.len() > MESSAGE {
@@ -171,6 +176,10 @@ impl Stack for Toy {
             self.queue(id, CLOSE, StreamId(0), b"");
             self.end(id, CloseReason::Graceful);
         }
+    }
+
+    fn ends_handshake_with_data(&self) -> bool {
+        false
     }
 
     fn abort(&mut self, _now: Instant, id: u8) {

@@ -24,7 +24,7 @@ impl Features {
             // CCID 2 works with Ack Vectors alone (RFC 4341 §4).
             (Location::There, Feature::SEND_ACK_VECTOR) if self.here.ccid == Ccid::CCID2 => &[1],
             (Location::Here, Feature::SEND_ACK_VECTOR) if self.there.ccid == Ccid::CCID2 => &[1, 0],
-            (Location::There, Feature::SEND_NDP_COUNT) if self.ndp_count => &[1],
+            (Location::There, Feature::SEND_NDP_COUNT) if self.wants_ndp_count() => &[1],
             (Location::There, Feature::CHECK_DATA_CHECKSUM) if self.check_data_checksum => &[1],
             (Location::There, Feature::SEND_LOSS_EVENT_RATE) => &[1, 0],
             (Location::Here, Feature::MIN_CHECKSUM_COVERAGE) => only(self.min_checksum_coverage),
@@ -61,7 +61,11 @@ impl Features {
             (Location::There, Feature::SEND_LOSS_EVENT_RATE) => {
                 unmet(1, false, stable && self.here.ccid == Ccid::CCID3)
             }
-            (Location::There, Feature::SEND_NDP_COUNT) => unmet(1, false, self.ndp_count),
+            (Location::There, Feature::SEND_NDP_COUNT) => {
+                let agreed = self.machine(Location::There, CCID).state == State::Stable;
+                let wished = self.ndp_count || agreed && self.wants_ndp_count();
+                unmet(1, false, wished)
+            }
             (Location::There, Feature::CHECK_DATA_CHECKSUM) => {
                 unmet(1, false, self.check_data_checksum)
             }
@@ -70,6 +74,13 @@ impl Features {
             }
             _ => None,
         }
+    }
+
+    /// Whether the peer's NDP Counts are of use: with CCID 3 each acknowledgement of the peer that
+    /// is lost would otherwise count as lost data (RFC 4342 §6.1.1), and a peer that sends little
+    /// data and many acknowledgements would hardly be allowed to send any.
+    fn wants_ndp_count(&self) -> bool {
+        self.ndp_count || self.there.ccid == Ccid::CCID3
     }
 
     /// Whether nothing is left to ask for.

@@ -60,6 +60,10 @@ impl Exchange {
                     self.fed = Some(now);
                 }
                 if end == Some(reached) {
+                    if self.config.keep_alive {
+                        // Its stream is free for another one.
+                        return self.finish(true);
+                    }
                     self.phase = Phase::Draining;
                     self.timers.stop_all();
                     self.timers.set(Timer::Linger, now + self.config.linger);

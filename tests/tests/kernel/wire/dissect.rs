@@ -11,10 +11,11 @@ use crate::process::{self, Failure};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The fields asked for, in the order in which they are read.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "frame.time_relative",
     "ip.src",
     "ipv6.src",
+    "dccp.srcport",
     "dccp.type",
     "dccp.checksum.status",
     "_ws.malformed",
@@ -36,6 +37,8 @@ pub(crate) struct Dissected {
 struct Packet {
     milliseconds: f64,
     source: String,
+    /// The source port of DCCP: both ends may have one address.
+    port: String,
     kind: &'static str,
     fault: Option<String>,
 }
@@ -79,6 +82,7 @@ fn read_packet(line: &str, summed: bool) -> Option<Packet> {
         time,
         v4,
         v6,
+        port,
         kind,
         checksum,
         malformed,
@@ -106,6 +110,7 @@ fn read_packet(line: &str, summed: bool) -> Option<Packet> {
     Some(Packet {
         milliseconds: time.parse::<f64>().ok()? * 1000.0,
         source: format!("{v4}{v6}"),
+        port: port.to_owned(),
         kind: name(kind),
         fault,
     })
@@ -170,9 +175,9 @@ impl Dissected {
 /// The ladder: when, what, and from which end.
 impl fmt::Display for Dissected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let client = self.packets.first().map(|packet| packet.source.as_str());
+        let client = self.packets.first().map(|packet| packet.port.as_str());
         for packet in &self.packets {
-            let arrow = if Some(packet.source.as_str()) == client {
+            let arrow = if Some(packet.port.as_str()) == client {
                 "->"
             } else {
                 "<-"

@@ -66,6 +66,12 @@ fn without_loss() -> Group<Bed> {
 
 fn with_loss() -> Group<Bed> {
     let mut cases = files();
+    for server in [End::Kernel, End::Ours] {
+        let exchange = Exchange::new(server, Driver::Mio, Family::V4);
+        cases.push(Case::new(format!("{}/8MiB", pair(server)), move |bed| {
+            exchange.fetch(bed, MEDIUM)
+        }));
+    }
     cases.push(Case::new("capture", all_good));
     Group {
         name: "wire-loss",

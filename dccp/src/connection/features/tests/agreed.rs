@@ -134,19 +134,25 @@ fn df17_features_of_a_ccid_wait_until_it_is_agreed_on() {
     assert_eq!(request, "Change L(CCID 3 2), Change R(CCID 3 2)");
     assert_eq!(
         response,
-        "Confirm L(CCID 3, 3 2), Confirm R(CCID 3, 3 2), Change R(Send Loss Event Rate 1)"
+        "Confirm L(CCID 3, 3 2), Confirm R(CCID 3, 3 2), Change R(Send NDP Count 1), \
+         Change R(Send Loss Event Rate 1)"
     );
     assert_eq!(
         ack,
-        "Confirm L(Send Loss Event Rate 1, 0 1), Change R(Send Loss Event Rate 1)"
+        "Confirm L(Send NDP Count 1, 0 1), Change R(Send NDP Count 1), \
+         Confirm L(Send Loss Event Rate 1, 0 1), Change R(Send Loss Event Rate 1)"
     );
     assert!(server.features.is_ready() && client.features.is_ready());
     let answer = server.write(true);
-    assert_eq!(words(&answer), "Confirm L(Send Loss Event Rate 1, 0 1)");
+    assert_eq!(
+        words(&answer),
+        "Confirm L(Send NDP Count 1, 0 1), Confirm L(Send Loss Event Rate 1, 0 1)"
+    );
     client.read(&answer).unwrap();
     assert_agreed(&client, &server);
     assert!(client.features.here().send_loss_event_rate);
     assert!(client.features.there().send_loss_event_rate);
+    assert!(client.features.here().send_ndp_count && client.features.there().send_ndp_count);
     assert!(
         [192, 193, 194]
             .into_iter()

@@ -1,0 +1,12 @@
+//! Whole endpoints, against each other over a simulated network and against packets by hand.
+
+mod data;
+mod ending;
+mod handshake;
+mod hostile;
+mod limits;
+mod pair;
+mod paths;
+mod rules;
+mod session;
+mod set_up_again;

@@ -1,0 +1,7 @@
+//! SCTP stacks of our own over a simulated packet network, among themselves and with others.
+
+mod files;
+mod goodput;
+mod handshake;
+mod path;
+mod streams;

@@ -1,0 +1,152 @@
+//! What paths do to an association: cuts, holes, an MTU that falls, a window that closes.
+
+use std::time::Duration;
+
+use sctp::{CloseReason, PathChange};
+use tests::associations::{Pair, Scenario};
+use tests::netsim::{Carrier, Config as Pipe, Fate, Passing, address};
+use tests::transcript::Side;
+
+/// Cuts the first path of both ends, from `cut` on, until `mended`.
+fn cut(pair: &mut Pair, cut: Duration, mended: Duration) {
+    for (side, index) in [(Side::Client, 2), (Side::Server, 1)] {
+        let dead = address(index, 0).ip();
+        let choose = move |passing: Passing<'_>| {
+            let lost = passing.destination.ip() == dead && (cut..mended).contains(&passing.at);
+            lost.then_some(Fate::Lost)
+        };
+        pair.network.choose(side, Box::new(choose));
+    }
+}
+
+/// A download over the first of two paths with 10 ms each way, 40 Mbit/s.
+fn two_paths(seed: u64, size: u64) -> Pair {
+    let carrier = if seed.is_multiple_of(2) {
+        Carrier::Udp
+    } else {
+        Carrier::Ip
+    };
+    let mut scenario = Scenario::new(carrier, &[(0, size)]);
+    scenario.seed = seed;
+    scenario.second_path = true;
+    let latency = Duration::from_millis(10);
+    scenario.up = Pipe::latency(latency);
+    scenario.down = Pipe {
+        rate: Some(5_000_000),
+        queue: 100_000,
+        ..Pipe::latency(latency)
+    };
+    scenario.keep = Some(300);
+    scenario.begin()
+}
+
+#[test]
+fn sf2_a_download_survives_the_cut_of_its_path_with_a_stall_below_a_second() {
+    let mut worst = Duration::ZERO;
+    for seed in 0..20 {
+        let mut pair = two_paths(seed, 4_000_000);
+        let when = Duration::from_millis(150 + 31 * seed);
+        cut(&mut pair, when, Duration::MAX);
+        pair.run(Duration::from_secs(60));
+        assert!(pair.client.has_everything(), "seed {seed}: {:?}", pair.server.stats());
+        assert_eq!(pair.client.received(), 4_000_000);
+        worst = worst.max(pair.client.stall());
+        let used = pair.server.changes().iter();
+        let used = used.filter(|(_, change)| *change == PathChange::InUse);
+        assert!(used.count() >= 1, "the switch is told");
+    }
+    println!("longest stall: {} ms", worst.as_millis());
+    assert!(worst < Duration::from_secs(1), "{worst:?}");
+}
+
+#[test]
+fn sf2_a_path_that_comes_back_is_used_again() {
+    let mut pair = two_paths(3, 40_000_000);
+    cut(&mut pair, Duration::from_millis(500), Duration::from_secs(3));
+    pair.run(Duration::from_secs(120));
+    assert!(pair.client.has_everything());
+    assert_eq!(pair.client.closed(), Some(CloseReason::Shutdown));
+}
+
+#[test]
+fn sf1_a_hole_of_five_seconds_is_survived_and_one_that_lasts_is_reported() {
+    for (seconds, came) in [(5, true), (3600, false)] {
+        let mut scenario = Scenario::new(Carrier::Udp, &[(0, 3_000_000)]);
+        let begin = Duration::from_millis(500);
+        for pipe in [&mut scenario.up, &mut scenario.down] {
+            pipe.blackholes = vec![begin..begin + Duration::from_secs(seconds)];
+            pipe.rate = Some(1_250_000);
+            pipe.queue = 50_000;
+        }
+        scenario.keep = Some(200);
+        let pair = scenario.run(Duration::from_secs(3600));
+        assert_eq!(pair.client.has_everything(), came);
+        let closed = if came {
+            CloseReason::Shutdown
+        } else {
+            CloseReason::Unreachable
+        };
+        assert_eq!(pair.client.closed(), Some(closed));
+        assert_eq!(pair.server.closed(), Some(closed));
+    }
+}
+
+#[test]
+fn so6_an_answer_comes_though_the_mtu_falls() {
+    for tells in [true, false] {
+        let mut scenario = Scenario::new(Carrier::Udp, &[(0, 3_000_000)]);
+        scenario.down.rate = Some(1_250_000);
+        scenario.down.queue = 50_000;
+        scenario.down.mtu_changes = vec![(Duration::from_millis(1200), 1300)];
+        scenario.down.tells = tells;
+        scenario.keep = Some(500);
+        let pair = scenario.run(Duration::from_secs(300));
+        assert!(pair.client.has_everything(), "told: {tells}, {:?}", pair.client);
+    }
+}
+
+#[test]
+fn st1_a_window_closed_for_a_minute_opens_again() {
+    let mut scenario = Scenario::new(Carrier::Udp, &[(0, 5_000_000)]);
+    scenario.client.receive_buffer = 200_000;
+    scenario.keep = Some(100);
+    let mut pair = scenario.begin();
+    pair.run(Duration::from_millis(300));
+    let id = pair.client.id().expect("it has one");
+    pair.client.endpoint_mut().set_paused(id, true);
+    pair.run_for(Duration::from_secs(2));
+    let received = pair.client.received();
+    let before = pair.network.pipe(Side::Server).stats().sent;
+    pair.run_for(Duration::from_secs(60));
+    let probes = pair.network.pipe(Side::Server).stats().sent - before;
+    assert_eq!(pair.client.received(), received);
+    assert!((1..=60).contains(&probes), "{probes} packets to a closed window");
+    let stats = pair.client.stats().expect("it goes on");
+    assert!(stats.held <= 202_000, "{stats:?}");
+    pair.client.endpoint_mut().set_paused(id, false);
+    let opened = pair.network.now();
+    pair.client.run(opened);
+    pair.run_for(Duration::from_secs(60));
+    assert!(pair.client.has_everything());
+    let done = pair.client.download(0).and_then(|one| one.done);
+    let took = done.expect("it came") - opened;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn sr10_what_a_sender_hoards_at_a_receiver_stays_within_its_window() {
+    // Every second packet of data is lost for ever: the receiver holds what it cannot hand up.
+    let mut scenario = Scenario::new(Carrier::Udp, &[(0, 20_000_000)]);
+    scenario.client.receive_buffer = 100_000;
+    scenario.client.partial_delivery_point = usize::MAX;
+    scenario.keep = Some(100);
+    let mut pair = scenario.begin();
+    pair.server.piece = 200_000;
+    pair.run(Duration::from_secs(2));
+    for _ in 0..100 {
+        pair.run_for(Duration::from_millis(50));
+        if let Some(stats) = pair.client.stats() {
+            assert!(stats.held <= 101_600, "{stats:?}");
+        }
+    }
+}
