@@ -318,11 +318,11 @@ fn with_coverage(carrier: Carrier, least: u8, coverage: u8) -> (u64, u64) {
 }
 
 #[test]
-fn dc4_du6_data_is_refused_whose_coverage_is_below_the_minimum() {
-    for carrier in [Carrier::Ip, Carrier::Udp] {
+fn dc4_du6_data_is_refused_whose_coverage_is_below_the_minimum_but_not_in_udp() {
+    for (carrier, below) in [(Carrier::Ip, (0, 1)), (Carrier::Udp, (1, 0))] {
         assert_eq!(with_coverage(carrier, 0, 0), (1, 0));
-        assert_eq!(with_coverage(carrier, 0, 1), (0, 1));
-        assert_eq!(with_coverage(carrier, 4, 1), (0, 1));
+        assert_eq!(with_coverage(carrier, 0, 1), below);
+        assert_eq!(with_coverage(carrier, 4, 1), below);
         assert_eq!(with_coverage(carrier, 4, 4), (1, 0));
         assert_eq!(with_coverage(carrier, 4, 5), (1, 0));
     }
