@@ -310,11 +310,6 @@ impl Stack for SctpStack {
         self.endpoint.close(now, id);
     }
 
-    /// The peer ends the handshake, with COOKIE ACK.
-    fn ends_handshake_with_data(&self) -> bool {
-        false
-    }
-
     fn abort(&mut self, now: Instant, id: AssociationId) {
         self.endpoint.abort(now, id, b"");
     }
