@@ -354,11 +354,19 @@ impl Talker {
 
     fn on_part(&mut self, now: Instant, stream: u16, part: &[u8]) {
         let Some(download) = self.downloads.get_mut(&stream) else {
-            assert!(self.tolerant, "an answer on stream {stream} without a request");
+            assert!(
+                self.tolerant,
+                "an answer on stream {stream} without a request"
+            );
             return;
         };
         self.expected.clear();
-        write_noise(download.seed, download.received, part.len(), &mut self.expected);
+        write_noise(
+            download.seed,
+            download.received,
+            part.len(),
+            &mut self.expected,
+        );
         let length = part.len() as u64;
         if self.expected != part || download.received + length > download.size {
             let at = download.received;

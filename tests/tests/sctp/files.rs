@@ -88,7 +88,11 @@ fn st5_tsns_wrap_in_mid_transfer() {
             scenario.down.loss = loss;
             scenario.keep = Some(200);
             let pair = scenario.wrapping(before).run(HOUR);
-            assert_eq!(pair.client.received(), 1_600_000, "{before} before the wrap");
+            assert_eq!(
+                pair.client.received(),
+                1_600_000,
+                "{before} before the wrap"
+            );
             assert_eq!(pair.client.closed(), Some(CloseReason::Shutdown));
         }
     }

@@ -34,7 +34,11 @@ fn goodput(round_trip: u64, loss: u32, congestion: Algorithm) -> u64 {
 #[test]
 fn sc1_sc2_goodput_by_delay_and_loss() {
     let mut table = "percent of 100 Mbit/s that reach the application\n".to_owned();
-    let _ = writeln!(table, "{:>8}{:>12}{:>8}{:>12}", "", "in 1000", "CUBIC", "RFC 9260");
+    let _ = writeln!(
+        table,
+        "{:>8}{:>12}{:>8}{:>12}",
+        "", "in 1000", "CUBIC", "RFC 9260"
+    );
     for round_trip in [20, 50, 100] {
         for loss in [0, 1, 10] {
             let cubic = goodput(round_trip, loss, Algorithm::Cubic);

@@ -23,7 +23,11 @@ fn assert_came(pair: &Pair) {
 fn se3_a_page_takes_seven_packets_and_no_pause() {
     let pair = Scenario::new(Carrier::Udp, &[(0, PAGE)]).run(MINUTE);
     assert_came(&pair);
-    assert!(pair.network.trace().packet_count() <= 7, "{}", pair.ladder());
+    assert!(
+        pair.network.trace().packet_count() <= 7,
+        "{}",
+        pair.ladder()
+    );
     assert!(pair.network.elapsed() <= Duration::from_millis(160));
     insta::assert_snapshot!(pair.ladder());
 }
@@ -118,7 +122,11 @@ fn sf8_both_ends_close_at_once() {
         pair.server.close(pair.network.now());
         assert_eq!(pair.run(MINUTE), Stop::Done);
         for talker in [&pair.client, &pair.server] {
-            assert_eq!(talker.closed(), Some(CloseReason::Shutdown), "{shift} ms later");
+            assert_eq!(
+                talker.closed(),
+                Some(CloseReason::Shutdown),
+                "{shift} ms later"
+            );
         }
     }
 }

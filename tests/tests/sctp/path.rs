@@ -48,7 +48,11 @@ fn sf2_a_download_survives_the_cut_of_its_path_with_a_stall_below_a_second() {
         let when = Duration::from_millis(150 + 31 * seed);
         cut(&mut pair, when, Duration::MAX);
         pair.run(Duration::from_secs(60));
-        assert!(pair.client.has_everything(), "seed {seed}: {:?}", pair.server.stats());
+        assert!(
+            pair.client.has_everything(),
+            "seed {seed}: {:?}",
+            pair.server.stats()
+        );
         assert_eq!(pair.client.received(), 4_000_000);
         worst = worst.max(pair.client.stall());
         let used = pair.server.changes().iter();
@@ -62,7 +66,11 @@ fn sf2_a_download_survives_the_cut_of_its_path_with_a_stall_below_a_second() {
 #[test]
 fn sf2_a_path_that_comes_back_is_used_again() {
     let mut pair = two_paths(3, 40_000_000);
-    cut(&mut pair, Duration::from_millis(500), Duration::from_secs(3));
+    cut(
+        &mut pair,
+        Duration::from_millis(500),
+        Duration::from_secs(3),
+    );
     pair.run(Duration::from_secs(120));
     assert!(pair.client.has_everything());
     assert_eq!(pair.client.closed(), Some(CloseReason::Shutdown));
@@ -101,7 +109,11 @@ fn so6_an_answer_comes_though_the_mtu_falls() {
         scenario.down.tells = tells;
         scenario.keep = Some(500);
         let pair = scenario.run(Duration::from_secs(300));
-        assert!(pair.client.has_everything(), "told: {tells}, {:?}", pair.client);
+        assert!(
+            pair.client.has_everything(),
+            "told: {tells}, {:?}",
+            pair.client
+        );
     }
 }
 
@@ -120,7 +132,10 @@ fn st1_a_window_closed_for_a_minute_opens_again() {
     pair.run_for(Duration::from_secs(60));
     let probes = pair.network.pipe(Side::Server).stats().sent - before;
     assert_eq!(pair.client.received(), received);
-    assert!((1..=60).contains(&probes), "{probes} packets to a closed window");
+    assert!(
+        (1..=60).contains(&probes),
+        "{probes} packets to a closed window"
+    );
     let stats = pair.client.stats().expect("it goes on");
     assert!(stats.held <= 202_000, "{stats:?}");
     pair.client.endpoint_mut().set_paused(id, false);

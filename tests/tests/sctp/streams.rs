@@ -48,7 +48,10 @@ fn sr7_what_is_lost_of_stream_1_does_not_hold_up_streams_2_to_9() {
         let first = done(1).expect("it was sent again");
         for stream in 2..10 {
             let other = done(stream).expect("it came");
-            assert!(other < first, "stream {stream}, interleaving {interleaving}");
+            assert!(
+                other < first,
+                "stream {stream}, interleaving {interleaving}"
+            );
         }
     }
 }
@@ -113,7 +116,9 @@ fn si2_mids_go_on_where_ssns_wrap() {
 
 #[test]
 fn se6_each_of_a_thousand_streams_brings_its_answer() {
-    let wishes: Vec<(u16, u64)> = (0..1000).map(|stream| (stream, 500 + u64::from(stream))).collect();
+    let wishes: Vec<(u16, u64)> = (0..1000)
+        .map(|stream| (stream, 500 + u64::from(stream)))
+        .collect();
     for carrier in [Carrier::Udp, Carrier::Ip] {
         let mut scenario = Scenario::new(carrier, &wishes);
         scenario.down.loss = 20;
