@@ -96,6 +96,11 @@ pub struct Config {
     /// Answers without an association (INIT ACK, ABORT, ..) that wait to be sent; more are
     /// dropped. Default: 256.
     pub max_replies: usize,
+    /// Answers a second that one source gets to packets out of the blue. Sources share 256
+    /// counters. Default: 20.
+    pub stranger_rate: u32,
+    /// Answers a second that all sources get to packets out of the blue. Default: 1000.
+    pub strangers_rate: u32,
 }
 
 impl Default for Config {
@@ -135,6 +140,8 @@ impl Default for Config {
             max_associations: 65_536,
             max_paths: 8,
             max_replies: 256,
+            stranger_rate: 20,
+            strangers_rate: 1000,
         }
     }
 }

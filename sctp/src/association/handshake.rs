@@ -162,6 +162,10 @@ impl Association {
 
     /// Takes over what the peer said of itself.
     fn adopt(&mut self, cx: &Context<'_>, peer: &Peer) {
+        // What is under way was counted in the form of DATA chunk that is now replaced.
+        for path in 0..self.paths.len() {
+            self.lose_all(path);
+        }
         self.peer_tag = peer.tag;
         self.receiver = Receiver::new(peer.initial_tsn, cx.config.receive_buffer);
         self.peer_window = peer.a_rwnd;

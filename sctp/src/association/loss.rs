@@ -19,6 +19,9 @@ const MISSES: u8 = 3;
 /// Later packets that arrived and make a packet lost.
 const LATER_PACKETS: u64 = 3;
 
+/// No probe for the tail until something is acknowledged.
+const NO_MORE_PROBES: u32 = u32::MAX;
+
 impl Association {
     /// Counts miss indications: for what is missing below the highest TSN that was acknowledged
     /// for the first time (HTNA).
@@ -198,7 +201,9 @@ impl Association {
         self.stop_data_timers(index);
         let path = &mut self.paths[index];
         path.counts.timeouts += 1;
-        path.tail_probes = 0;
+        // RFC 9260 §7.2.1: "only one packet is allowed to be in flight until successful
+        // acknowledgement".
+        path.tail_probes = NO_MORE_PROBES;
         path.credit = 0;
         path.rto.back_off(cx.config);
         path.recovery = self.next_packet;

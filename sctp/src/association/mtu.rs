@@ -6,6 +6,9 @@ use crate::Config;
 /// under IPv6 and IPv4, jumbo frames, loopback.
 const SIZES: [usize; 8] = [1392, 1452, 1472, 8952, 8972, 16_384, 32_768, 65_504];
 
+/// Bytes of packets that every socket must take: chunks need some room.
+const SMALLEST: usize = 512;
+
 /// RFC 8899's `MAX_PROBES`.
 const MAX_PROBES: u32 = 3;
 
@@ -46,7 +49,7 @@ impl Mtu {
 
     /// The socket takes no more than this. Returns whether packets became smaller.
     pub(crate) fn set_limit(&mut self, limit: usize) -> bool {
-        let limit = limit / 4 * 4;
+        let limit = (limit / 4 * 4).max(SMALLEST);
         self.ceiling = self.ceiling.min(limit);
         if self.probe.is_some_and(|probe| probe.size > limit) {
             self.probe = None;
@@ -169,5 +172,7 @@ mod tests {
         assert_eq!(mtu.current(), 1200);
         assert!(mtu.set_limit(1000));
         assert_eq!(mtu.current(), 1000);
+        mtu.set_limit(3);
+        assert_eq!(mtu.current(), SMALLEST);
     }
 }

@@ -1,6 +1,7 @@
 //! Many associations on one packet socket.
 
 mod connections;
+mod limiter;
 mod outside;
 mod setup;
 
@@ -11,6 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use self::connections::Connections;
+use self::limiter::Limiter;
 use crate::Config;
 use crate::association::{Association, Context, Stats, StreamStats};
 use crate::cause::Cause;
@@ -43,6 +45,7 @@ pub struct Endpoint {
     /// Associations that may have something to send, and something to tell.
     to_transmit: VecDeque<u32>,
     to_tell: VecDeque<u32>,
+    limiter: Limiter,
     /// Whose packets were polled last, and where to.
     polled: Option<(AssociationId, IpAddr)>,
     counts: EndpointStats,
@@ -65,7 +68,7 @@ pub struct EndpointStats {
     pub wrong_tags: u64,
     /// Cookies that were not ours, or not for this peer.
     pub wrong_cookies: u64,
-    /// Answers that were dropped because too many waited.
+    /// Answers that were not given because there were too many.
     pub dropped_replies: u64,
 }
 
@@ -74,9 +77,11 @@ impl Endpoint {
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         let config = config.checked();
         let root = Key::new(&seed);
+        let mut random = Random::new(Key::new(&root.mac(&[b"numbers"])));
         Self {
+            limiter: Limiter::new(random.u64()),
             jar: Jar::new(&config, Key::new(&root.mac(&[b"cookies"]))),
-            random: Random::new(Key::new(&root.mac(&[b"numbers"]))),
+            random,
             config,
             connections: Connections::default(),
             replies: VecDeque::new(),
@@ -319,7 +324,7 @@ impl Endpoint {
     }
 
     /// Appends the next packet, or a train of them, to `out`. `limit`: the largest packet in bytes
-    /// that the socket takes.
+    /// that the socket takes, at least 512.
     pub fn poll_transmit(
         &mut self,
         now: Instant,

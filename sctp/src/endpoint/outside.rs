@@ -17,7 +17,7 @@ impl Endpoint {
     /// association that it ended.
     pub(super) fn handle_unmatched(
         &mut self,
-        _now: Instant,
+        now: Instant,
         path: Path,
         header: &Header,
         packet: &Bytes,
@@ -41,12 +41,18 @@ impl Endpoint {
             }
         }
         self.counts.out_of_the_blue += 1;
-        self.answer_out_of_the_blue(path, header, packet);
+        self.answer_out_of_the_blue(now, path, header, packet);
         None
     }
 
     /// RFC 9260 §8.4, in its order.
-    fn answer_out_of_the_blue(&mut self, path: Path, header: &Header, packet: &Bytes) {
+    fn answer_out_of_the_blue(
+        &mut self,
+        now: Instant,
+        path: Path,
+        header: &Header,
+        packet: &Bytes,
+    ) {
         if !is_unicast(path) {
             return;
         }
@@ -63,6 +69,11 @@ impl Endpoint {
                 // One in the middle of a packet may be anything, an ABORT too.
                 Ok(_) | Err(_) => {}
             }
+        }
+        let (each, all) = (self.config.stranger_rate, self.config.strangers_rate);
+        if !self.limiter.allows(now, path.remote.ip(), each, all) {
+            self.counts.dropped_replies += 1;
+            return;
         }
         let mut out = Vec::new();
         header.answer(header.tag).encode(&mut out);

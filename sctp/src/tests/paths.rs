@@ -223,7 +223,7 @@ fn so6_a_path_that_shrinks_is_survived() {
 }
 
 #[test]
-fn sc6_a_train_has_packets_of_one_size() {
+fn a_train_has_packets_of_one_size() {
     let mut pair = Pair::plain();
     pair.links[0].mtu = 1472;
     let (_, server) = pair.connected();

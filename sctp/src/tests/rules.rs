@@ -541,3 +541,230 @@ fn sp6_the_largest_packet_is_taken() {
     pair.drain(SERVER);
     assert_eq!(pair.messages(SERVER), [(0, vec![5; 65_479])]);
 }
+
+#[test]
+fn sq3_a_parameter_length_that_does_not_fit_refuses_the_init() {
+    for length in [0, 1, 2, 3, 9, 0xffff] {
+        let mut pair = Pair::plain();
+        let asked = packet((5000, PORT), 0, |out| {
+            init(7).encode(out, ChunkType::INIT, |out| {
+                out.extend_from_slice(&[0x80, 0x77]);
+                out.extend_from_slice(&u16::to_be_bytes(length));
+                out.extend_from_slice(&[0; 4]);
+            });
+        });
+        pair.inject(SERVER, &asked);
+        assert_eq!(
+            answers(&mut pair, SERVER),
+            ["ABORT [protocol violation]"],
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn sq4_of_a_parameter_that_comes_twice_the_first_counts() {
+    let mut pair = Pair::plain();
+    pair.connect();
+    let asked = pair.drain(CLIENT).remove(0);
+    let port = Header::decode(&asked).unwrap().source_port;
+    let tag = u32::from_be_bytes(asked[16..20].try_into().unwrap());
+    let ack = packet((PORT, port), tag, |out| {
+        init(9).encode(out, ChunkType::INIT_ACK, |out| {
+            for cookie in [1, 2] {
+                parameter::put(out, ParameterType::STATE_COOKIE, |out| out.push(cookie));
+            }
+        });
+    });
+    pair.inject(CLIENT, &ack);
+    let echo = pair.drain(CLIENT).remove(0);
+    assert_eq!(echo[12..17], [10, 0, 0, 5, 1]);
+}
+
+#[test]
+fn se7_both_ends_begin_at_their_initial_tsn() {
+    let (mut pair, ports, tag, tsn) = victim_of_data(server_config());
+    // The first is missing: the cumulative TSN is the one before it.
+    pair.inject(
+        SERVER,
+        &packet(ports, tag, |out| data(out, tsn + 1, 0, 1, 3, b"x")),
+    );
+    let told = answers(&mut pair, SERVER).concat();
+    assert!(
+        told.starts_with(&format!("SACK cum={} ", tsn.wrapping_sub(1))),
+        "{told}"
+    );
+    let id = pair_id(&mut pair).unwrap();
+    pair.send(SERVER, id, 0, &b"y"[..]).unwrap();
+    let told = answers(&mut pair, SERVER).concat();
+    let first = client_tsn(&pair, "INIT ACK");
+    assert!(told.contains(&format!("DATA tsn={first} ")), "{told}");
+}
+
+#[test]
+fn st6_a_sack_that_waits_goes_with_data() {
+    let (mut pair, ports, tag, tsn) = victim_of_data(server_config());
+    for offset in 0..2 {
+        let ssn = u16::try_from(offset).unwrap();
+        pair.inject(
+            SERVER,
+            &packet(ports, tag, |out| data(out, tsn + offset, 0, ssn, 3, b"x")),
+        );
+        if offset == 0 {
+            pair.drain(SERVER);
+        }
+    }
+    assert_eq!(answers(&mut pair, SERVER), [""; 0], "it is delayed");
+    let id = pair_id(&mut pair).unwrap();
+    pair.send(SERVER, id, 0, &b"y"[..]).unwrap();
+    let told = answers(&mut pair, SERVER);
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("SACK ") && told[0].contains(", DATA "),
+        "{told:?}"
+    );
+    pair.run_for(Duration::from_millis(300));
+    let sacks = pair.ends[SERVER].endpoint.stats(id).unwrap().sacks_sent;
+    assert_eq!(sacks, 2, "not once more after the delay");
+}
+
+#[test]
+fn sr1_a_lone_packet_is_acknowledged_after_the_delay() {
+    let (mut pair, ports, tag, tsn) = victim_of_data(server_config());
+    pair.inject(
+        SERVER,
+        &packet(ports, tag, |out| data(out, tsn, 0, 0, 3, b"x")),
+    );
+    pair.drain(SERVER);
+    pair.inject(
+        SERVER,
+        &packet(ports, tag, |out| data(out, tsn + 1, 0, 1, 3, b"x")),
+    );
+    let start = pair.now;
+    pair.now += Duration::from_millis(199);
+    let now = pair.now;
+    pair.ends[SERVER].endpoint.handle_timeout(now);
+    assert_eq!(answers(&mut pair, SERVER), [""; 0]);
+    pair.now = start + Duration::from_millis(200);
+    let now = pair.now;
+    pair.ends[SERVER].endpoint.handle_timeout(now);
+    let told = answers(&mut pair, SERVER).concat();
+    assert!(told.starts_with(&format!("SACK cum={}", tsn + 1)), "{told}");
+}
+
+#[test]
+fn sr1_a_packet_of_duplicates_is_answered_at_once() {
+    let (mut pair, ports, tag, tsn) = victim_of_data(server_config());
+    let sent = packet(ports, tag, |out| data(out, tsn, 0, 0, 3, b"x"));
+    pair.inject(SERVER, &sent);
+    pair.drain(SERVER);
+    for _ in 0..3 {
+        pair.inject(SERVER, &sent);
+        let told = answers(&mut pair, SERVER).concat();
+        assert!(told.ends_with(&format!("dup={tsn}")), "{told}");
+    }
+    assert_eq!(pair.messages(SERVER).len(), 1);
+}
+
+#[test]
+fn si4_with_interleaving_i_forward_tsn_is_the_one() {
+    for interleaving in [false, true] {
+        let client = Config {
+            interleaving,
+            ..Config::default()
+        };
+        let mut pair = Pair::new(client, server_config(), 1, Link::default());
+        let (_, server) = pair.connected();
+        pair.run_for(Duration::from_millis(50));
+        let tag = super::handshake::local_tag(&mut pair, server);
+        let ports = (super::handshake::pair_port(&pair), PORT);
+        let tsn = Tsn::new(client_tsn(&pair, "INIT tag"));
+        for kind in [false, true] {
+            pair.inject(
+                SERVER,
+                &packet(ports, tag, |out| {
+                    ForwardTsn::encode(out, tsn.plus(u32::from(kind)), kind, &[]);
+                }),
+            );
+            let told = answers(&mut pair, SERVER).concat();
+            assert_eq!(told.starts_with("SACK"), kind == interleaving, "{told}");
+            assert_eq!(
+                told.contains("ERROR [unrecognized chunk type]"),
+                kind != interleaving
+            );
+        }
+    }
+}
+
+#[test]
+fn sz8_zero_checksums_are_never_offered() {
+    let mut pair = Pair::plain();
+    pair.connect();
+    let asked = pair.drain(CLIENT).remove(0);
+    let offered = parameter::Parameters::of(&asked[32..]).map(|found| found.unwrap().kind.0);
+    assert_eq!(offered.collect::<Vec<_>>(), [0x8008, 0xc000]);
+}
+
+#[test]
+fn sf10_there_is_no_half_close() {
+    let mut pair = Pair::plain();
+    let (client, server) = pair.connected();
+    let now = pair.now;
+    pair.ends[CLIENT].endpoint.close(now, client);
+    let closed = Err(crate::SendError::Closed);
+    assert_eq!(pair.send(CLIENT, client, 0, &b"x"[..]), closed);
+    assert_eq!(pair.ends[CLIENT].endpoint.max_message(client, 0), 0);
+    pair.run_for(Duration::from_millis(11));
+    assert_eq!(pair.send(SERVER, server, 0, &b"x"[..]), closed);
+}
+
+#[test]
+fn sd6_a_restart_is_told_and_what_was_queued_is_dropped() {
+    let mut pair = Pair::new(server_config(), server_config(), 1, Link::default());
+    let path = |end: usize, pair: &Pair| crate::Path {
+        local: None,
+        remote: pair.ends[end].addresses[0],
+    };
+    let to = [path(SERVER, &pair)];
+    let now = pair.now;
+    pair.ends[CLIENT]
+        .endpoint
+        .connect_from(now, PORT, &to, PORT)
+        .unwrap();
+    pair.run_for(Duration::from_millis(50));
+    let server = pair.ends[SERVER].events[0].0;
+    pair.events(SERVER);
+    pair.ends[CLIENT].endpoint = crate::Endpoint::new(server_config(), [50; 32]);
+    pair.links[0].cut = true;
+    pair.send(SERVER, server, 0, vec![1; 200_000]).unwrap();
+    pair.flush();
+    pair.links[0].cut = false;
+    let now = pair.now;
+    pair.ends[CLIENT]
+        .endpoint
+        .connect_from(now, PORT, &to, PORT)
+        .unwrap();
+    pair.run_for(Duration::from_secs(10));
+    assert_eq!(pair.events(SERVER)[0], Event::PeerRestarted);
+    let stats = pair.ends[SERVER].endpoint.stats(server).unwrap();
+    assert_eq!((stats.queued, stats.outstanding), (0, 0));
+    assert_eq!(pair.messages(CLIENT), []);
+}
+
+#[test]
+fn sc3_an_idle_path_begins_slowly_again() {
+    let link = Link {
+        rate: 12_500_000,
+        ..Link::default()
+    };
+    let mut pair = Pair::new(Config::default(), server_config(), 1, link);
+    let (_, server) = pair.connected();
+    super::data::bulk(&mut pair, SERVER, server, 2 << 20);
+    pair.run_for(Duration::from_millis(500));
+    let window = |pair: &Pair| pair.ends[SERVER].endpoint.stats(server).unwrap().paths[0].window;
+    let before = window(&pair);
+    pair.run_for(Duration::from_secs(3));
+    pair.send(SERVER, server, 0, vec![1; 100]).unwrap();
+    let after = window(&pair);
+    assert!(after * 6 < before, "{before} {after}");
+}

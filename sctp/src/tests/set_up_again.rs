@@ -219,3 +219,67 @@ fn sd3_an_init_while_the_association_ends_is_answered_by_shutdown_ack() {
     pair.run_for(Duration::from_secs(3));
     assert_eq!(pair.ends[CLIENT].endpoint.endpoint_stats().associations, 1);
 }
+
+#[test]
+fn sd4_a_collision_may_change_the_kind_of_data_under_way() {
+    // B: the request is under way as DATA with our COOKIE ECHO, when the peer's own cookie, of an
+    // INIT that has I-DATA, comes back.
+    use super::pair::packet;
+    use crate::Tsn;
+    use crate::chunk::{ChunkType, Init, put};
+    use crate::parameter::{self, ParameterType};
+    let mut pair = peers();
+    let id = connect_from(&mut pair, CLIENT);
+    pair.send(CLIENT, id, 0, vec![1; 700]).unwrap();
+    let init = pair.drain(CLIENT).remove(0);
+    let tag = u32::from_be_bytes(init[16..20].try_into().unwrap());
+    let values = |initiate_tag| Init {
+        initiate_tag,
+        a_rwnd: 9000,
+        outbound_streams: 9,
+        inbound_streams: 9,
+        initial_tsn: Tsn::new(5),
+        raw_parameters: &[],
+    };
+    let ports = (PORT, PORT);
+    let their_init = packet(ports, 0, |out| {
+        values(77).encode(out, ChunkType::INIT, |out| {
+            parameter::put(out, ParameterType::SUPPORTED_EXTENSIONS, |out| out.push(64));
+        });
+    });
+    pair.inject(CLIENT, &their_init);
+    let ack = pair.drain(CLIENT).remove(0);
+    assert!(describe(&ack).starts_with("INIT ACK"), "{}", describe(&ack));
+    let cookie = ack[36..32 + usize::from(u16::from_be_bytes([ack[34], ack[35]]))].to_vec();
+    // Without I-DATA, and with another tag.
+    let their_ack = packet(ports, tag, |out| {
+        values(78).encode(out, ChunkType::INIT_ACK, |out| {
+            parameter::put(out, ParameterType::STATE_COOKIE, |out| out.push(1));
+        });
+    });
+    pair.inject(CLIENT, &their_ack);
+    let echo = pair.drain(CLIENT).remove(0);
+    assert!(describe(&echo).contains(", DATA "), "{}", describe(&echo));
+    let their_echo = packet(ports, tag, |out| {
+        put(out, ChunkType::COOKIE_ECHO, 0, |out| {
+            out.extend_from_slice(&cookie)
+        });
+    });
+    pair.inject(CLIENT, &their_echo);
+    let answer = pair.drain(CLIENT).remove(0);
+    assert!(
+        describe(&answer).starts_with("COOKIE ACK, I DATA"),
+        "{}",
+        describe(&answer)
+    );
+    assert_eq!(answer[4..8], 77_u32.to_be_bytes());
+    let tsn = u32::from_be_bytes(init[28..32].try_into().unwrap());
+    pair.inject(
+        CLIENT,
+        &packet(ports, tag, |out| {
+            crate::chunk::Sack::encode(out, Tsn::new(tsn), 9000, &[], &[]);
+        }),
+    );
+    let stats = pair.ends[CLIENT].endpoint.stats(id).unwrap();
+    assert_eq!((stats.outstanding, stats.paths[0].flight), (0, 0));
+}

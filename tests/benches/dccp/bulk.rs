@@ -27,29 +27,55 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         let bare = Server::start("udp", &[path])?;
         let tcp = Server::start("tcp", &[path])?;
         let ours = ours::Server::start(&folder.path, segment)?;
-        let mut series = [
-            Series::new("DCCP in UDP"),
-            Series::new("UDP, GSO and GRO"),
-            Series::new("TCP"),
+        let mut competitors = [
+            Competitor::new("DCCP in UDP"),
+            Competitor::new("UDP, GSO and GRO"),
+            Competitor::new("TCP"),
         ];
         for _ in 0..rounds {
-            series[0].push(rate(|| {
+            let [with_dccp, with_udp, with_tcp] = &mut competitors;
+            with_dccp.run(ours.process(), || {
                 ours::fetch(&ours, FILE, LENGTH, segment).map(drop)
-            })?);
-            series[1].push(rate(|| udp::fetch(bare.address, LENGTH, segment))?);
-            series[2].push(rate(|| tcp::fetch(tcp.address, LENGTH))?);
+            })?;
+            with_udp.run(&bare, || udp::fetch(bare.address, LENGTH, segment))?;
+            with_tcp.run(&tcp, || tcp::fetch(tcp.address, LENGTH))?;
         }
         let title = format!("{} MiB in packets of {segment} bytes", LENGTH >> 20);
-        table::print(&title, "MB/s", &series);
+        let (rates, costs): (Vec<Series>, Vec<Series>) = competitors
+            .into_iter()
+            .map(|competitor| (competitor.rate, competitor.cost))
+            .unzip();
+        table::print(&title, "MB/s", &rates);
+        table::print("its processor time, both ends", "s/GiB", &costs);
     }
     Ok(())
 }
 
-/// The rate of one fetch, in MB/s.
-fn rate(fetch: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let begin = clock();
-    fetch()?;
-    Ok(LENGTH as f64 / begin.elapsed().as_secs_f64() / 1e6)
+/// What one way reached, and what that cost.
+struct Competitor {
+    rate: Series,
+    cost: Series,
+}
+
+impl Competitor {
+    fn new(name: &str) -> Self {
+        Self {
+            rate: Series::new(name),
+            cost: Series::new(name),
+        }
+    }
+
+    /// Measures one fetch.
+    fn run(&mut self, server: &Server, fetch: impl FnOnce() -> Result<()>) -> Result<()> {
+        let (begin, before) = (clock(), server.processor_time()?);
+        fetch()?;
+        let (took, after) = (begin.elapsed(), server.processor_time()?);
+        let length = LENGTH as f64;
+        self.rate.push(length / took.as_secs_f64() / 1e6);
+        self.cost
+            .push((after - before) / length * f64::from(1 << 30));
+        Ok(())
+    }
 }
 
 /// A folder in memory, removed when dropped.

@@ -40,6 +40,11 @@ impl Server {
         Self { child, address }
     }
 
+    /// The processor time that it and this process have used, in seconds.
+    pub(crate) fn processor_time(&self) -> Result<f64> {
+        Ok(processor_time(&self.child.id().to_string())? + processor_time("self")?)
+    }
+
     /// The memory that it has now, in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -54,6 +59,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Of one process, in user mode and in the kernel.
+fn processor_time(process: &str) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The second field is the program's name in parentheses, which may hold anything.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name in stat")?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: Vec<f64> = ticks
+        .map(str::parse)
+        .collect::<std::result::Result<_, _>>()?;
+    // proc_pid_stat(5): in units of sysconf(_SC_CLK_TCK), which is 100 on every Linux of today.
+    Ok(ticks.iter().sum::<f64>() / 100.0)
 }
 
 /// Says to the process that started this one where it listens.

@@ -1,12 +1,10 @@
 //! Our server, a process of its own, and our client in this one, over DCCP in UDP: what `cli serve`
-//! and `cli get` are made of, without the command line, the file system and the terminal.
+//! and `cli get` are made of, without the command line, the log and the terminal.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -48,6 +46,11 @@ impl Server {
         Ok(Self {
             process: children::Server::start("dccp", &[folder, &packet.to_string()])?,
         })
+    }
+
+    /// The process.
+    pub(crate) fn process(&self) -> &children::Server {
+        &self.process
     }
 
     /// Where it takes UDP.
@@ -105,7 +108,9 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
         body_message: 64 << 10,
         ..server::Config::new(Delivery::Unreliable)
     };
-    let files = Files::load(Path::new(folder))?;
+    let files = Files {
+        folder: folder.into(),
+    };
     let service = move |now: Instant, _peer: SocketAddr| {
         let machine = server::Exchange::new(now, exchange.clone());
         (machine, Responder::<_, ()>::new(files.clone()))
@@ -119,39 +124,24 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A folder as a site, read into memory once.
+/// A folder as a site.
 #[derive(Clone)]
 struct Files {
-    files: Arc<BTreeMap<String, Bytes>>,
-}
-
-impl Files {
-    fn load(folder: &Path) -> Result<Self> {
-        let mut files = BTreeMap::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                files.insert(name, fs::read(entry.path())?.into());
-            }
-        }
-        Ok(Self {
-            files: Arc::new(files),
-        })
-    }
+    folder: PathBuf,
 }
 
 impl Site for Files {
-    type Resource = Option<Bytes>;
+    type Resource = io::Result<File>;
 
-    fn open(&mut self, _request: &Request, path: &TargetPath) -> Option<Bytes> {
-        self.files.get(&path.segments().join("/")).cloned()
+    fn open(&mut self, _request: &Request, path: &TargetPath) -> io::Result<File> {
+        File::open(self.folder.join(path.segments().join("/")))
     }
 
-    fn poll_answer(&mut self, file: &mut Option<Bytes>) -> Poll<Answer> {
-        Poll::Ready(match file {
-            Some(file) => Answer::Found(Representation {
-                length: file.len() as u64,
+    fn poll_answer(&mut self, file: &mut io::Result<File>) -> Poll<Answer> {
+        let metadata = file.as_ref().ok().and_then(|file| file.metadata().ok());
+        Poll::Ready(match metadata {
+            Some(metadata) => Answer::Found(Representation {
+                length: metadata.len(),
                 content_type: "application/octet-stream".into(),
                 // Without one, what is lost could not be asked for again.
                 etag: EntityTag::new_strong("1").ok(),
@@ -162,10 +152,17 @@ impl Site for Files {
         })
     }
 
-    fn read(&mut self, file: &mut Option<Bytes>, offset: u64, length: usize) -> io::Result<Bytes> {
-        let file = file.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let from = usize::try_from(offset).map_err(io::Error::other)?;
-        Ok(file.slice(from..(from + length).min(file.len())))
+    fn read(
+        &mut self,
+        file: &mut io::Result<File>,
+        offset: u64,
+        length: usize,
+    ) -> io::Result<Bytes> {
+        let mut file = file.as_ref().map_err(|error| error.kind())?;
+        let mut bytes = Vec::with_capacity(length);
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes.into())
     }
 
     fn date(&mut self) -> HttpDate {

@@ -1,9 +1,9 @@
 //! The ceiling: what UDP with GSO and GRO carries when nothing is done but what must be done. The
-//! sender copies a file in memory into the packets, the receiver copies it out of them, and every
+//! sender reads a file straight into the packets, the receiver copies it out of them, and every
 //! quarter of a window it says how far it is, so that nothing is lost.
 
-use std::fs;
-use std::io::{self, IoSliceMut};
+use std::fs::File;
+use std::io::{self, IoSliceMut, Read};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -65,7 +65,6 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     let [file] = arguments else {
         return Err("no file".into());
     };
-    let file = fs::read(file)?;
     let socket = Socket::bind()?;
     children::announce(socket.socket.local_addr()?)?;
     let mut train = vec![0; LONGEST];
@@ -81,30 +80,31 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
         let segment = usize::try_from(u32::from_be_bytes(request))?;
         let segments = (LONGEST / segment).min(socket.state.max_gso_segments());
         let train = &mut train[..segment * segments];
-        send_file(&socket, client, &file, train, segment)?;
+        send_file(&socket, client, File::open(file)?, train, segment)?;
     }
 }
 
 fn send_file(
     socket: &Socket,
     client: SocketAddr,
-    file: &[u8],
+    mut file: File,
     train: &mut [u8],
     segment: usize,
 ) -> Result<()> {
     let (mut sent, mut acknowledged) = (0, 0);
-    for piece in file.chunks(train.len()) {
-        let length = piece.len();
+    loop {
+        let length = file.read(train)?;
+        if length == 0 {
+            return Ok(());
+        }
         while sent + length as u64 > acknowledged + WINDOW {
             let mut number = [0; 8];
             socket.receive(&mut number)?;
             acknowledged = acknowledged.max(u64::from_be_bytes(number));
         }
-        train[..length].copy_from_slice(piece);
         socket.send(client, &train[..length], segment)?;
         sent += length as u64;
     }
-    Ok(())
 }
 
 /// Fetches `length` bytes from a server in packets of `segment` bytes.
