@@ -276,7 +276,7 @@ impl Stack for SctpStack {
         let endpoint = &mut self.endpoint;
         let mut room = |stream: StreamId| {
             // The endpoint notes who was told that there is none, and says when there is.
-            let room = endpoint.max_message(id, stream.0);
+            let room = endpoint.room(id, stream.0);
             full |= room == 0;
             room
         };
