@@ -2,11 +2,11 @@
 //! each stream, and checks those that come.
 
 mod pair;
+mod stage;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use sctp::{
 use transport::Ecn;
 
 pub use pair::{Pair, Scenario, encode, same_weather};
+pub use stage::{Stage, State, address_of};
 
 use crate::link::Random;
 use crate::netsim::{Arrival, Carrier, Departure, Node, address};
@@ -31,9 +32,11 @@ pub const UDP_PORT: u16 = 9899;
 /// How much further the second address of a node is than its first.
 const SECOND: u8 = 50;
 
-/// The PPID of a request, and of an answer.
-const REQUEST: u32 = 1;
-const ANSWER: u32 = 2;
+/// The PPID of a request and of an answer: those of WebRTC's strings and bytes, which stacks made
+/// for it let through.
+pub const REQUEST: u32 = 51;
+/// See [`REQUEST`].
+pub const ANSWER: u32 = 53;
 
 /// Bytes of an answer's messages, unless told otherwise.
 const PIECE: usize = 16 << 10;
@@ -60,9 +63,27 @@ pub fn write_noise(seed: u64, from: u64, length: usize, out: &mut Vec<u8>) {
     out.truncate(start + length);
 }
 
-/// A request of 16 bytes: which bytes, and how many.
-fn request(seed: u64, size: u64) -> Bytes {
+/// A request of 16 bytes for `size` bytes on a stream: which bytes, and how many.
+pub fn request(stream: u16, size: u64) -> Bytes {
+    let seed = size ^ u64::from(stream) << 48;
     [seed.to_be_bytes(), size.to_be_bytes()].concat().into()
+}
+
+fn word(request: &[u8], at: usize) -> u64 {
+    let word = request
+        .get(at..at + 8)
+        .and_then(|word| word.try_into().ok());
+    word.map_or(0, u64::from_be_bytes)
+}
+
+/// Which bytes a request asks for.
+pub fn seed_of(request: &[u8]) -> u64 {
+    word(request, 0)
+}
+
+/// How many bytes a request asks for.
+pub fn size_of(request: &[u8]) -> u64 {
+    word(request, 8)
 }
 
 /// What one stream is to bring.
@@ -97,6 +118,8 @@ pub struct Talker {
     carrier: Carrier,
     /// Bytes of the messages that answers are cut into.
     pub piece: usize,
+    /// The SCTP port that it connects to.
+    pub remote_port: u16,
     /// Whether it ends an association that brought everything it was to bring.
     pub closes: bool,
     /// The only association, or the one that came last.
@@ -152,6 +175,7 @@ impl Talker {
             side,
             carrier,
             piece: PIECE,
+            remote_port: PORT,
             closes: side == Side::Client,
             id: None,
             connected: 0,
@@ -178,6 +202,13 @@ impl Talker {
     ///
     /// If the endpoint refuses.
     pub fn connect(&mut self, now: Instant, index: u8, port: Option<u16>) {
+        self.try_connect(now, index, port);
+        assert!(self.id.is_some(), "there is room for one association");
+    }
+
+    /// Connects as [`Self::connect`] does, if the endpoint lets it; an association that it had
+    /// ends.
+    pub fn try_connect(&mut self, now: Instant, index: u8, port: Option<u16>) {
         let shared = self.carrier == Carrier::Udp && self.addresses.len() == 1;
         let paths: Vec<Path> = self
             .addresses
@@ -189,11 +220,20 @@ impl Talker {
             })
             .collect();
         let id = match port {
-            None => self.endpoint.connect(now, &paths, PORT),
-            Some(port) => self.endpoint.connect_from(now, port, &paths, PORT),
+            None => self.endpoint.connect(now, &paths, self.remote_port),
+            Some(port) => {
+                let remote = self.remote_port;
+                self.endpoint.connect_from(now, port, &paths, remote)
+            }
         };
-        self.id = Some(id.expect("there is room for one association"));
+        let Ok(id) = id else {
+            return;
+        };
+        if let Some(before) = self.id.replace(id) {
+            self.endpoint.close(now, before);
+        }
         (self.closed, self.closing) = (None, false);
+        self.downloads.clear();
         self.run(now);
     }
 
@@ -335,17 +375,13 @@ impl Talker {
     }
 
     fn on_request(&mut self, id: AssociationId, stream: u16, message: &[u8]) {
-        let word = |at| {
-            let word = message.get(at..at + 8)?.try_into().ok()?;
-            Some(u64::from_be_bytes(word))
-        };
-        let (Some(seed), Some(size), 16) = (word(0), word(8), message.len()) else {
+        if message.len() != 16 {
             assert!(self.tolerant, "a request of {} bytes", message.len());
             return;
-        };
+        }
         let answer = Answer {
-            seed,
-            size,
+            seed: seed_of(message),
+            size: size_of(message),
             sent: 0,
             blocked: false,
         };
@@ -394,13 +430,14 @@ impl Talker {
         let mut asked = false;
         while let Some((_, stream, size)) = self.wishes.front().filter(|(at, _, _)| *at <= now) {
             let (stream, size) = (*stream, *size);
-            let seed = size ^ u64::from(stream) << 48;
             let how = SendOptions {
                 stream,
                 ppid: REQUEST,
                 ..SendOptions::default()
             };
-            match self.endpoint.send(now, id, how, request(seed, size)) {
+            let message = request(stream, size);
+            let seed = seed_of(&message);
+            match self.endpoint.send(now, id, how, message) {
                 Ok(()) => {}
                 Err(SendError::Full) => break,
                 // It may be ending, or its peer may take fewer streams.
@@ -464,6 +501,14 @@ impl Talker {
     }
 }
 
+/// Whether an address is the second of its node.
+fn is_second(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[3] >= SECOND,
+        IpAddr::V6(_) => false,
+    }
+}
+
 /// The address of a machine, with the port that its packets come from.
 const fn carried(carrier: Carrier, index: u8) -> SocketAddr {
     match carrier {
@@ -481,11 +526,18 @@ impl Node for Talker {
         self.addresses.iter().any(|own| own.ip() == address)
     }
 
-    fn source(&self, _destination: SocketAddr) -> SocketAddr {
+    fn source(&self, destination: SocketAddr) -> SocketAddr {
         let local = self.last.and_then(|path| path.local);
-        let mut own = self.addresses.iter().copied();
-        own.find(|own| Some(own.ip()) == local)
-            .unwrap_or(self.addresses[0])
+        let fits = |own: &&SocketAddr| match local {
+            Some(local) => own.ip() == local,
+            // As routing would have it: from first to first, from second to second.
+            None => is_second(own.ip()) == is_second(destination.ip()),
+        };
+        *self
+            .addresses
+            .iter()
+            .find(fits)
+            .unwrap_or(&self.addresses[0])
     }
 
     fn side(&self) -> Side {
@@ -522,8 +574,6 @@ impl Node for Talker {
         let transmit = self.endpoint.poll_transmit(now, limit, out);
         self.run(now);
         let transmit = transmit?;
-        let size = transmit.segment_size.map_or(out.len(), NonZeroUsize::get);
-        assert!(size <= limit, "a packet of {size} bytes where {limit} go");
         self.last = Some(transmit.path);
         Some(Departure {
             destination: transmit.path.remote,
@@ -543,6 +593,6 @@ impl Node for Talker {
     }
 
     fn is_done(&self) -> bool {
-        self.closed.is_some()
+        self.closed.is_some() && self.endpoint.endpoint_stats().associations == 0
     }
 }

@@ -2,6 +2,7 @@
 //! an ordinary test can call it too, with the corpus.
 
 pub mod dccp;
+pub mod sctp;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::pair::{DATE, File, Scenario, Tag, epoch, noise};
 pub type Target = fn(&[u8]);
 
 /// The targets by name. Each has a corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("request_parser", request_parser),
     ("response_parser", response_parser),
     ("framing", framing),
@@ -30,6 +31,9 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("dccp_packet", dccp::packet),
     ("dccp_options", dccp::options),
     ("dccp_session", dccp::session),
+    ("sctp_packet", sctp::packet),
+    ("sctp_cookie", sctp::cookie),
+    ("sctp_session", sctp::session),
 ];
 
 /// Reads `message` as a request: how it is cut does not matter, what is accepted is within the

@@ -75,8 +75,9 @@ impl Receiver {
         self.cumulative != self.highest
     }
 
-    pub(crate) fn has_duplicates(&self) -> bool {
-        !self.duplicates.is_empty()
+    /// Whether the cumulative TSN alone tells everything there is to acknowledge.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.has_gap() && self.duplicates.is_empty()
     }
 
     /// What a TSN would be, were it taken.

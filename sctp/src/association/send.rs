@@ -12,6 +12,9 @@ use crate::packet::{self, Header};
 use crate::tsn::Tsn;
 use crate::types::{Ecn, Transmit};
 
+/// Bytes of a SHUTDOWN.
+const SHUTDOWN_LEN: usize = 8;
+
 /// Chunks that are kept for retransmission at most; gap blocks reach as far again.
 const MAX_CHUNKS: u32 = 32_767;
 
@@ -89,7 +92,7 @@ impl Association {
         self.header().encode(out);
         let alone = self.write_control(cx, limit, out, &mut packet);
         if !alone {
-            self.write_sack(cx, out, &packet);
+            self.write_sack(cx, out, &packet, 0);
         }
         let mut budget = 0;
         if packet.takes_data && !alone {
@@ -162,6 +165,11 @@ impl Association {
             let Some((_, control)) = self.control.pop_front() else {
                 break;
             };
+            if first && matches!(control, Control::Shutdown) {
+                // The crates dcsctp and sctp-proto do not take a SHUTDOWN for an acknowledgement,
+                // and the latter takes it only as the last chunk.
+                self.write_sack(cx, out, packet, SHUTDOWN_LEN);
+            }
             let written = self.write_one(cx, &control, out, packet.start);
             let length = out.len() - packet.start;
             if length > packet.size && !first {
@@ -219,7 +227,7 @@ impl Association {
             }
             Control::Shutdown => {
                 put_shutdown(out, self.receiver.cumulative());
-                if !self.receiver.has_gap() && !self.receiver.has_duplicates() {
+                if self.receiver.is_whole() {
                     self.receiver.on_told();
                 }
                 return Written::NoData;
@@ -233,9 +241,16 @@ impl Association {
     }
 
     /// Appends a SACK, if one is due or goes along (RFC 9260 §6.1: "SHOULD be bundled").
-    fn write_sack(&mut self, cx: &Context<'_>, out: &mut Vec<u8>, packet: &Packet) {
+    /// `reserved`: bytes that are kept for what follows.
+    fn write_sack(
+        &mut self,
+        cx: &Context<'_>,
+        out: &mut Vec<u8>,
+        packet: &Packet,
+        reserved: usize,
+    ) {
         let wanted = self.receiver.due() != Due::Nothing && self.state.takes_data();
-        let used = out.len() - packet.start;
+        let used = out.len() - packet.start + reserved;
         let room = packet.size.saturating_sub(used);
         if !wanted || packet.path != self.sack_path || room < crate::chunk::Sack::LEN {
             return;

@@ -151,14 +151,11 @@ impl Association {
         self.push_control_once(self.paths.current, Control::ShutdownAck);
     }
 
-    /// DATA came in SHUTDOWN-SENT: it is answered at once by SHUTDOWN (RFC 9260 §9.2).
+    /// DATA came in SHUTDOWN-SENT: it is answered at once by SHUTDOWN (RFC 9260 §9.2), and by a SACK
+    /// for peers that do not read the one as the other.
     pub(super) fn answer_data_by_shutdown(&mut self, now: Instant) {
         self.push_control_once(self.paths.current, Control::Shutdown);
         self.arm_shutdown(now);
-        if self.receiver.has_gap() || self.receiver.has_duplicates() {
-            self.receiver.sack_now();
-        } else {
-            self.receiver.on_told();
-        }
+        self.receiver.sack_now();
     }
 }

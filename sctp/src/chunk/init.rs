@@ -186,6 +186,10 @@ pub(crate) fn put_parameters(
     for address in addresses {
         parameter::put_address(out, *address);
     }
+    // In this order: the crate sctp-proto (0.5) does not see a last parameter of four bytes.
+    if forward_tsn {
+        parameter::put(out, ParameterType::FORWARD_TSN_SUPPORTED, |_| {});
+    }
     if interleaving {
         parameter::put(out, ParameterType::SUPPORTED_EXTENSIONS, |out| {
             out.push(ChunkType::I_DATA.0);
@@ -193,8 +197,5 @@ pub(crate) fn put_parameters(
                 out.push(ChunkType::I_FORWARD_TSN.0);
             }
         });
-    }
-    if forward_tsn {
-        parameter::put(out, ParameterType::FORWARD_TSN_SUPPORTED, |_| {});
     }
 }

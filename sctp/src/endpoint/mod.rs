@@ -520,7 +520,9 @@ impl Endpoint {
     /// [`Event::Writable`] tells when there is room again.
     pub fn room(&mut self, id: AssociationId, stream: u16) -> usize {
         let association = self.connections.named(id);
-        association.map_or(0, |association| association.room_or_wait(stream).unwrap_or(0))
+        association.map_or(0, |association| {
+            association.room_or_wait(stream).unwrap_or(0)
+        })
     }
 
     /// Stops handing up messages of an association, or goes on to. What comes meanwhile is held,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sctp::packet::{Header, describe, finish};
+use sctp::chunk::Chunk;
+use sctp::packet::{Chunks, Header, describe, finish};
 use sctp::{Config, Tsn};
 
 use super::{Talker, config};
@@ -171,6 +172,18 @@ impl Pair {
             .filter_map(|(_, packet)| Header::decode(packet).ok())
             .filter(|header| header.tag != 0)
             .last()
+    }
+
+    /// The TSN of the last DATA that this side sent.
+    pub fn last_tsn(&self, side: Side) -> Option<Tsn> {
+        let packets = self.network.trace().packets();
+        let of_side = packets.filter(|(sender, _)| *sender == side);
+        let chunks = of_side.flat_map(|(_, packet)| Chunks::of(packet).map_while(Result::ok));
+        let data = chunks.filter_map(|raw| match Chunk::decode(raw) {
+            Ok(Chunk::Data(data)) => Some(data.tsn),
+            _ => None,
+        });
+        data.last()
     }
 
     /// Sends chunks to the other side in the name of `side`, with that header.

@@ -172,7 +172,7 @@ struct Session {
 
 /// What happens to a packet.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-enum Doom {
+pub(super) enum Doom {
     Arrives,
     Lost,
     Twice(u8),
@@ -181,7 +181,7 @@ enum Doom {
 }
 
 impl Doom {
-    fn fate(self) -> Fate {
+    pub(super) fn fate(self) -> Fate {
         let delay = |quarters: u8| Duration::from_millis(u64::from(quarters) * 4);
         match self {
             Self::Arrives => Fate::Arrives,

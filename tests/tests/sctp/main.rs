@@ -4,4 +4,5 @@ mod files;
 mod goodput;
 mod handshake;
 mod path;
+mod peers;
 mod streams;

@@ -99,8 +99,10 @@ fn sf1_a_hole_of_five_seconds_is_survived_and_one_that_lasts_is_reported() {
     }
 }
 
+/// What was cut for larger packets cannot be cut again (RFC 9260 §6.9), and these packets may not
+/// be fragmented: an association with such chunks under way ends, and both applications are told.
 #[test]
-fn so6_an_answer_comes_though_the_mtu_falls() {
+fn so6_an_mtu_that_falls_under_what_is_in_flight_is_reported() {
     for tells in [true, false] {
         let mut scenario = Scenario::new(Carrier::Udp, &[(0, 3_000_000)]);
         scenario.down.rate = Some(1_250_000);
@@ -108,12 +110,14 @@ fn so6_an_answer_comes_though_the_mtu_falls() {
         scenario.down.mtu_changes = vec![(Duration::from_millis(1200), 1300)];
         scenario.down.tells = tells;
         scenario.keep = Some(500);
-        let pair = scenario.run(Duration::from_secs(300));
-        assert!(
-            pair.client.has_everything(),
-            "told: {tells}, {:?}",
-            pair.client
+        let pair = scenario.run(Duration::from_secs(3600));
+        assert!(!pair.client.has_everything());
+        assert_eq!(
+            pair.server.closed(),
+            Some(CloseReason::Unreachable),
+            "told: {tells}"
         );
+        assert!(pair.client.closed().is_some(), "told: {tells}");
     }
 }
 
