@@ -516,9 +516,9 @@ impl Endpoint {
         association.map_or(0, |association| association.room(stream).unwrap_or(0))
     }
 
-    /// As [`Self::max_message`]; where it is 0 for want of room, [`Event::Writable`] will tell when
-    /// there is room again.
-    pub fn room_or_wait(&mut self, id: AssociationId, stream: u16) -> usize {
+    /// As [`Self::max_message`], for a sender: where it is 0 because of what waits,
+    /// [`Event::Writable`] tells when there is room again.
+    pub fn room(&mut self, id: AssociationId, stream: u16) -> usize {
         let association = self.connections.named(id);
         association.map_or(0, |association| {
             association.room_or_wait(stream).unwrap_or(0)
