@@ -275,8 +275,7 @@ impl Stack for SctpStack {
         let mut full = false;
         let endpoint = &mut self.endpoint;
         let mut room = |stream: StreamId| {
-            // The endpoint notes who was told that there is none, and says when there is.
-            let room = endpoint.max_message(id, stream.0);
+            let room = endpoint.room_or_wait(id, stream.0);
             full |= room == 0;
             room
         };
@@ -366,6 +365,64 @@ mod tests {
         assert_eq!(by_peer(Some(CauseCode(200))), Refusal::Aborted);
         let silence = refusal(sctp::CloseReason::ConnectTimeout);
         assert_eq!(silence, Refusal::TimedOut);
+    }
+
+    #[test]
+    fn who_is_told_that_there_is_no_room_is_told_when_there_is() {
+        let config = |listen| sctp::Config {
+            listen,
+            stream_send_buffer: 64 << 10,
+            ..sctp::Config::default()
+        };
+        let client = SctpClient {
+            udp_port: Some(9899),
+            ..SctpClient::default()
+        };
+        let mut ends = [
+            SctpStack::new(config(None), [1; 32], client.clone()),
+            SctpStack::new(config(Some(80)), [2; 32], client),
+        ];
+        #[expect(clippy::disallowed_methods, reason = "a time to begin with")]
+        let mut now = Instant::now();
+        let id = ends[0]
+            .connect(now, "192.0.2.1:80".parse().unwrap())
+            .unwrap();
+        let (mut full, mut writable, mut received) = (0, 0, 0);
+        for _ in 0..200 {
+            // Only who was told that there is room again asks anew.
+            while full == writable {
+                let sent = ends[0].send_with(now, id, &mut |room, out| {
+                    let length = room(StreamId(0)).min(16 << 10);
+                    out.resize(length, b'x');
+                    (length > 0).then(|| Transmit::message(()))
+                });
+                match sent {
+                    Ok(true) => {}
+                    Err(StackSendError::Full) => full += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            now += std::time::Duration::from_millis(1);
+            for from in [0, 1] {
+                let mut out = Vec::new();
+                while let Some(transmit) = ends[from].poll_transmit(now, 1472, &mut out) {
+                    let packet = Datagram {
+                        segment_size: transmit.segment_size,
+                        ..Datagram::message(transmit.peer, std::mem::take(&mut out).into())
+                    };
+                    ends[1 - from].handle_packet(now, packet);
+                    while let Some((_, event)) = ends[1].poll_event() {
+                        if let StackEvent::Message(message) = event {
+                            received += message.payload.len();
+                        }
+                    }
+                }
+                while let Some((_, event)) = ends[0].poll_event() {
+                    writable += usize::from(matches!(event, StackEvent::Writable));
+                }
+            }
+        }
+        assert!(received > 1 << 20, "{received} bytes, {full} times full");
     }
 
     #[test]
