@@ -36,8 +36,9 @@ pub struct Host<S: Stack, V: Service> {
     touched: VecDeque<S::Id>,
     /// Whether the stack had nothing to send when it was last asked.
     silent: bool,
-    /// The connection made here that waits for [`Self::begin`]: nothing is sent before, so that
-    /// the request can acknowledge the handshake.
+    /// The connection made here that waits for [`Self::begin`] or [`Self::attach`]: nothing is
+    /// sent before, so that the request can acknowledge the handshake, and the end of the
+    /// connection an answer that came with it.
     waiting: Option<S::Id>,
     limits: Limits,
     refused: Option<Refusal>,
@@ -161,9 +162,11 @@ impl<S: Stack, V: Service> Host<S, V> {
     }
 
     /// Gives the connection `id`, which [`Self::connect_with`] began, its application. Until then
-    /// the machine keeps its events, and a connection that has ended is remembered. One that was
-    /// refused is not: the application hears nothing.
+    /// the machine keeps its events, nothing is sent once it is [`Progress::Connected`], and a
+    /// connection that has ended is remembered. One that was refused is not: the application hears
+    /// nothing.
     pub fn attach(&mut self, id: S::Id, application: V::Application) {
+        self.waiting = self.waiting.filter(|waiting| *waiting != id);
         if let Some(held) = self.connections.get_mut(&id) {
             held.application = Some(application);
             self.touch(id);
@@ -260,10 +263,15 @@ impl<S: Stack, V: Service> Host<S, V> {
             }
             (StackEvent::Connected { streams, .. }, machine) => {
                 held.phase = Phase::Open;
-                match machine {
-                    Some(machine) => machine.handle_streams(now, streams),
-                    None if self.stack.ends_handshake_with_data() => self.waiting = Some(id),
-                    None => {}
+                let waits = match machine {
+                    Some(machine) => {
+                        machine.handle_streams(now, streams);
+                        held.application.is_none()
+                    }
+                    None => self.stack.ends_handshake_with_data(),
+                };
+                if waits {
+                    self.waiting = Some(id);
                 }
             }
             (StackEvent::Restarted, _) => self.on_restarted(now, id),

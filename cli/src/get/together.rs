@@ -13,6 +13,7 @@ use super::job::{self, Destination, Job};
 use super::output::Output;
 use super::task::{Progress, Task};
 use super::{Failed, cannot_wait, conclude, exchange, not_connected, rest, tell_what_is_kept};
+use crate::carrier::Carrier;
 use crate::clock;
 
 /// The stream of the first request, which every association has.
@@ -84,10 +85,10 @@ impl Round {
         let made = Exchange::new(config.clone())
             .map_err(|error| job::unfit(&error).into())
             .and_then(|_| {
-                let requests = || {
+                let requests = |carrier| {
                     let mut requests = Requests::default();
                     // It could be written before.
-                    let _ = requests.begin(FIRST, config.clone());
+                    let _ = requests.begin(FIRST, in_carrier(config.clone(), carrier));
                     requests
                 };
                 connect::sctp(job, first.progress.deadline, requests).map_err(not_connected)
@@ -105,6 +106,16 @@ impl Round {
         };
         downloads.finish(ended.err().map(|error| cannot_wait(&error).into()))
     }
+}
+
+/// A stack of our own ends the association when everything is here: its SHUTDOWN acknowledges what
+/// came last, where the server's would wait for a SACK.
+fn in_carrier(config: client::Config, carrier: Carrier) -> client::Config {
+    let linger = match carrier {
+        Carrier::Kernel => config.linger,
+        Carrier::Udp(_) | Carrier::Raw => Duration::ZERO,
+    };
+    client::Config { linger, ..config }
 }
 
 /// No association came about: that is the failure of all who wanted it, told of the first.

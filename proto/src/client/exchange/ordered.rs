@@ -60,8 +60,8 @@ impl Exchange {
                     self.fed = Some(now);
                 }
                 if end == Some(reached) {
-                    if self.config.keep_alive {
-                        // Its stream is free for another one.
+                    if self.config.keep_alive || self.config.linger.is_zero() {
+                        // Its stream is free for another one, or the association may end.
                         return self.finish(true);
                     }
                     self.phase = Phase::Draining;
