@@ -1,10 +1,12 @@
 //! Congestion control (RFC 4340 §10): one trait for each half of a half-connection.
 //!
-//! A new congestion control is a file that implements [`Sender`] and [`Receiver`], and a line in
-//! [`sender`] and [`receiver`].
+//! CCID 2 is TCP-like and fits bulk transfers; CCID 3 has a smoother rate, for media.
+//! [`Config::ccids`](crate::Config::ccids) says which are used.
 //!
-//! What all of them need is done outside: `connection::sent` remembers what was sent, reads Ack
-//! Vectors and finds losses; `connection::received` remembers what came and writes Ack Vectors.
+//! A new congestion control is a file here that implements `Sender` and `Receiver`, and a line in
+//! `sender` and `receiver`. What all of them need is done outside: `connection::sent` remembers
+//! what was sent, reads Ack Vectors and finds losses; `connection::received` remembers what came
+//! and writes Ack Vectors.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -24,7 +26,7 @@ mod window;
 pub const SUPPORTED: [Ccid; 2] = [Ccid::CCID2, Ccid::CCID3];
 
 /// The half that sends, of a congestion control that is supported.
-pub fn sender(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Sender>> {
+pub(crate) fn sender(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Sender>> {
     match ccid {
         Ccid::CCID2 => Some(Box::new(ccid2::Sender::new(settings))),
         Ccid::CCID3 => Some(Box::new(ccid3::Sender::new(settings))),
@@ -33,7 +35,7 @@ pub fn sender(ccid: Ccid, settings: &Settings) -> Option<Box<dyn Sender>> {
 }
 
 /// The half that receives, of a congestion control that is supported.
-pub fn receiver(ccid: Ccid) -> Option<Box<dyn Receiver>> {
+pub(crate) fn receiver(ccid: Ccid) -> Option<Box<dyn Receiver>> {
     match ccid {
         Ccid::CCID2 => Some(Box::new(ccid2::Receiver::default())),
         Ccid::CCID3 => Some(Box::new(ccid3::Receiver::new())),
@@ -42,42 +44,36 @@ pub fn receiver(ccid: Ccid) -> Option<Box<dyn Receiver>> {
 }
 
 /// How long a round trip is taken to be when nothing is known of it (RFC 4340 §3.4).
-pub const DEFAULT_RTT: Duration = Duration::from_millis(200);
-
-/// A peer that has sent no data for so long, and has acknowledged what we told of its data, is
-/// quiescent (RFC 4341 §6.2.1, RFC 4342 §6.4).
-pub fn quiescence(rtt: Option<Duration>) -> Duration {
-    (rtt.unwrap_or(DEFAULT_RTT) * 2).max(Duration::from_millis(200))
-}
+pub(crate) const DEFAULT_RTT: Duration = Duration::from_millis(200);
 
 /// What a congestion control begins with: what the connection knows, and limits.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Bytes of application data in a full packet: the `s` and `MSS` of the RFCs. Default: 1400.
-    pub packet_size: usize,
+    pub(crate) packet_size: usize,
     /// A round trip, measured in the handshake. Default: none.
-    pub rtt: Option<Duration>,
+    pub(crate) rtt: Option<Duration>,
     /// The Sequence Window in force; no smaller one is asked for. Default: 100, as RFC 4340 §7.5.2
     /// has it for new connections.
-    pub sequence_window: u64,
+    pub(crate) sequence_window: u64,
     /// The most data packets in the network. Default: 65536.
-    pub max_window: u64,
+    pub(crate) max_window: u64,
     /// The lowest timeout, of CCID 3's nofeedback timer too: it spares a peer, or a host under load,
     /// that is slow for a moment. RFC 4341 §5 asks for none, RFC 5348 §4.3 for four round trips.
     /// Default: 200 ms.
-    pub min_rto: Duration,
+    pub(crate) min_rto: Duration,
     /// The highest timeout of CCID 2 (RFC 6298 §2.5). Default: 60 s.
-    pub max_rto: Duration,
+    pub(crate) max_rto: Duration,
     /// How long the peer may keep an acknowledgement back when fewer than Ack Ratio packets have
     /// come (RFC 4340 §11.3). Default: 200 ms.
-    pub max_ack_delay: Duration,
+    pub(crate) max_ack_delay: Duration,
     /// How many packets the peer may have taken in one train from its system, and acknowledged at
     /// once: in slow start, CCID 2 lets the window grow for all of them. RFC 4341 §5 lets it grow
     /// for Ack Ratio packets, as 0 does. Default: 64.
-    pub max_train: u16,
+    pub(crate) max_train: u16,
     /// The highest Ack Ratio that is asked for only because many packets are in flight, and not
     /// because acknowledgements are lost. Default: 32.
-    pub max_ack_ratio: u16,
+    pub(crate) max_ack_ratio: u16,
 }
 
 impl Default for Settings {
@@ -109,7 +105,7 @@ impl Ccid {
 
 /// Whether a data packet may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permit {
+pub(crate) enum Permit {
     /// So many may, now. At least 1.
     Now(usize),
     /// Not before this time.
@@ -121,59 +117,57 @@ pub enum Permit {
 /// What one packet of the peer told about packets that we sent. Numbers of packets count data
 /// packets only, each once over the connection's life.
 #[derive(Clone, Copy, Debug)]
-pub struct Acknowledgment<'a> {
+pub(crate) struct Acknowledgment<'a> {
     /// The acknowledgement number: the greatest of ours that the peer has received.
-    pub ackno: Seq,
+    pub(crate) ackno: Seq,
     /// Newly reported as received.
-    pub received: u64,
-    /// Their bytes of application data.
-    pub received_bytes: u64,
+    pub(crate) received: u64,
     /// Newly reported as received with an ECN mark, not among [`Self::received`].
-    pub marked: u64,
+    pub(crate) marked: u64,
     /// Newly inferred to be lost.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// The latest number among the newly lost or marked ones, and those dropped with a code from
     /// 3 on: events whose packets were all sent before the last event was detected are that event
     /// (DD5).
-    pub latest_loss: Option<Seq>,
+    pub(crate) latest_loss: Option<Seq>,
     /// How many data packets are in the network after this: neither acknowledged nor lost.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
     /// Whether the window was full, or a send refused, since the last acknowledgement: if not,
     /// the application limits the rate and the window is not to grow (DD7).
-    pub limited: bool,
+    pub(crate) limited: bool,
     /// The time from sending `ackno` to this packet, less the peer's Elapsed Time; `None` when
     /// `ackno` is not newly acknowledged or not remembered.
-    pub rtt: Option<Duration>,
+    pub(crate) rtt: Option<Duration>,
     /// Whether acknowledgements of the peer were lost or marked before this one: holes in its
     /// sequence numbers (for the Ack Ratio, RFC 4341 §6.1.2).
-    pub acks_lost: u64,
+    pub(crate) acks_lost: u64,
     /// Newly reported Data Dropped, by drop code 0 to 7; they are among [`Self::received`] too.
-    pub dropped: [u64; 8],
+    pub(crate) dropped: [u64; 8],
     /// Whether the packet had a Slow Receiver option.
-    pub slow_receiver: bool,
+    pub(crate) slow_receiver: bool,
     /// The packet's options, for those of the CCID (types 192 to 255).
-    pub options: Options<'a>,
+    pub(crate) options: Options<'a>,
 }
 
 /// A data packet as it is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct SentData {
+pub(crate) struct SentData {
     /// Its number.
-    pub seq: Seq,
+    pub(crate) seq: Seq,
     /// Bytes of application data.
-    pub size: usize,
+    pub(crate) size: usize,
     /// How many data packets are in the network, this one included.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
 }
 
 /// What a sender wants to be in force; `None`: it does not mind. The same wish is told until
 /// another takes its place: the caller negotiates when it differs from what was last asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     /// The Ack Ratio (RFC 4340 §11.3).
-    pub ack_ratio: Option<u16>,
+    pub(crate) ack_ratio: Option<u16>,
     /// The Sequence Window in packets (RFC 4340 §7.5.2).
-    pub sequence_window: Option<u64>,
+    pub(crate) sequence_window: Option<u64>,
 }
 
 /// What a sender tells its user.
@@ -196,7 +190,7 @@ pub struct Report {
 }
 
 /// The half that sends data.
-pub trait Sender: fmt::Debug + Send {
+pub(crate) trait Sender: fmt::Debug + Send {
     /// Which it is.
     fn ccid(&self) -> Ccid;
     /// Whether data may be sent.
@@ -221,26 +215,26 @@ pub trait Sender: fmt::Debug + Send {
 
 /// A packet that came, sequence-valid and with its options processed.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrived {
+pub(crate) struct Arrived {
     /// Its number.
-    pub seq: Seq,
+    pub(crate) seq: Seq,
     /// The header's CCVal.
-    pub ccval: u8,
+    pub(crate) ccval: u8,
     /// Bytes of application data; `None` for a packet that carries none (NDP).
-    pub data: Option<usize>,
+    pub(crate) data: Option<usize>,
     /// Whether it had a Congestion Experienced mark.
-    pub marked: bool,
+    pub(crate) marked: bool,
     /// Its ECN nonce: whether it had ECT(1).
-    pub nonce: bool,
+    pub(crate) nonce: bool,
     /// The NDP Count it carried.
-    pub ndp_count: Option<u64>,
+    pub(crate) ndp_count: Option<u64>,
     /// How long a round trip takes, as far as this end knows.
-    pub rtt: Option<Duration>,
+    pub(crate) rtt: Option<Duration>,
 }
 
 /// The half that receives data and reports to its sender. Ack Vectors, Ack Ratio and the 200 ms
 /// of delayed acknowledgements are the connection's; this is what a CCID adds.
-pub trait Receiver: fmt::Debug + Send {
+pub(crate) trait Receiver: fmt::Debug + Send {
     /// Which it is.
     fn ccid(&self) -> Ccid;
     /// Takes note of a packet, of any type; whether feedback is due at once.

@@ -316,7 +316,6 @@ impl Simulation {
             &Acknowledgment {
                 ackno,
                 received: settled.received,
-                received_bytes: settled.received_bytes,
                 marked: settled.marked,
                 lost: settled.lost,
                 latest_loss: settled.latest_loss,

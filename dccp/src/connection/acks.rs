@@ -212,7 +212,6 @@ impl Connection {
             &Acknowledgment {
                 ackno: ack,
                 received: settled.received,
-                received_bytes: settled.received_bytes,
                 marked: settled.marked,
                 lost: settled.lost,
                 latest_loss: settled.latest_loss,

@@ -119,6 +119,9 @@ fn st11_what_is_sent_is_limited_and_room_is_told() {
     assert_eq!(told, Ok(Some(2_000)));
     let none = client_end.send_with(now, client, SendOptions::default(), |_, _| Some(()));
     assert_eq!(none, Err(SendError::Full), "not called");
+    // One that only asked is told too, if it is to send.
+    assert_eq!(client_end.max_message(client, 4), 0);
+    assert_eq!(client_end.room(client, 5), 0);
     pair.run_for(Duration::from_secs(1));
     let mut writable: Vec<_> = pair
         .events(CLIENT)
@@ -129,7 +132,7 @@ fn st11_what_is_sent_is_limited_and_room_is_told() {
         })
         .collect();
     writable.sort_unstable();
-    assert_eq!(writable, [0, 3]);
+    assert_eq!(writable, [0, 3, 5]);
     let events = pair.messages(SERVER);
     assert_eq!(
         events

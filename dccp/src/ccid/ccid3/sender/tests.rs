@@ -103,7 +103,6 @@ impl Script {
         let what = Acknowledgment {
             ackno: Seq::new(self.next.saturating_sub(1)),
             received: 1,
-            received_bytes: 1000,
             marked: 0,
             lost: 0,
             latest_loss: None,
