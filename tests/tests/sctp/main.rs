@@ -6,4 +6,5 @@ mod handshake;
 mod http;
 mod path;
 mod peers;
+mod rules;
 mod streams;
