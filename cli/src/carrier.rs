@@ -80,14 +80,19 @@ pub(crate) struct Sending {
     pub(crate) mtu: Option<u16>,
 }
 
+/// Bytes of an IP packet before those of the protocol.
+const fn headers(carrier: Carrier, address: IpAddr) -> usize {
+    let ip = if address.is_ipv4() { 20 } else { 40 };
+    match carrier {
+        Carrier::Raw => ip,
+        Carrier::Kernel | Carrier::Udp(_) => ip + 8,
+    }
+}
+
 /// The settings of a DCCP stack in `carrier`, for a client of `address` or a server at it.
 pub(crate) fn dccp_config(carrier: Carrier, address: IpAddr, sending: Sending) -> dccp::Config {
     let default = dccp::Config::default();
-    let ip = if address.is_ipv4() { 20 } else { 40 };
-    let headers = match carrier {
-        Carrier::Raw => ip,
-        Carrier::Kernel | Carrier::Udp(_) => ip + 8,
-    };
+    let headers = headers(carrier, address);
     dccp::Config {
         carrier: match carrier {
             Carrier::Raw => dccp::Carrier::Ip,
@@ -108,17 +113,38 @@ pub(crate) fn dccp_stack(config: dccp::Config, client: DccpClient) -> io::Result
     Ok(DccpStack::new(Endpoint::new(config, seed()?), client))
 }
 
-/// The settings of an SCTP stack, for a client. The peer is told `addresses` of this end.
-pub(crate) fn sctp_config(addresses: Vec<IpAddr>) -> sctp::Config {
+/// The settings of an SCTP stack in `carrier`, for a client of `address` or a server at it. The
+/// peer is told `addresses` of this end.
+pub(crate) fn sctp_config(
+    carrier: Carrier,
+    address: IpAddr,
+    addresses: Vec<IpAddr>,
+    mtu: Option<u16>,
+) -> sctp::Config {
+    let default = sctp::Config::default();
+    let largest = mtu.map_or(default.max_packet, |mtu| {
+        usize::from(mtu) - headers(carrier, address)
+    });
+    let base = if address.is_loopback() {
+        LOOPBACK_PACKET
+    } else {
+        default.base_packet
+    };
     sctp::Config {
         addresses,
+        base_packet: base.min(largest),
+        max_packet: largest,
         outbound_streams: STREAMS,
         inbound_streams: STREAMS,
         stream_send_buffer: 128 << 10,
         send_buffer: usize::from(STREAMS) * (128 << 10),
-        ..sctp::Config::default()
+        ..default
     }
 }
+
+/// Bytes of packets that need no probing where nothing smaller than the loopback interface is on
+/// the way.
+const LOOPBACK_PACKET: usize = 16 << 10;
 
 /// Streams of an association with a stack of our own, as over the kernel.
 const STREAMS: u16 = 100;

@@ -409,7 +409,10 @@ impl Talker {
                     return sent;
                 }
                 Err(SendError::TooBig) => unreachable!("no message is longer than it was told"),
-                Err(SendError::Closed) => return false,
+                Err(SendError::Closed) => {
+                    self.blocked = true;
+                    return false;
+                }
             }
         }
         let finished = self.speech.closes && (self.settled || self.sent == 0);

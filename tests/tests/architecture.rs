@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &["base64", "bytes", "httparse"]),
     ("dccp", &["bytes", "crc32c", "hmac", "sha2"]),
+    ("sctp", &["bytes", "crc-fast", "sha2"]),
     ("capture", &["proto"]),
     ("transport", &["bytes", "dccp", "proto", "sctp"]),
     (

@@ -1,5 +1,6 @@
-//! Which requirement of DCCP's RFCs is held by which test: `docs/dccp-requirements.md` is made from
-//! a list of requirements and from the names of all tests, and has to be up to date.
+//! Which requirement of the RFCs is held by which test: `docs/dccp-requirements.md` and
+//! `docs/sctp-requirements.md` are each made from a list of requirements and from the names of all
+//! tests, and have to be up to date.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,8 +10,26 @@ use std::path::{Path, PathBuf};
 /// Makes the document anew instead of comparing it.
 const UPDATE: &str = "UPDATE_REQUIREMENTS";
 
-const LIST: &str = "tests/data/dccp-requirements.txt";
-const DOCUMENT: &str = "docs/dccp-requirements.md";
+/// A stack, the list of what it is held to, and the document that is made of it.
+#[derive(Debug)]
+struct Stack {
+    name: &'static str,
+    list: &'static str,
+    document: &'static str,
+}
+
+const STACKS: [Stack; 2] = [
+    Stack {
+        name: "DCCP",
+        list: "tests/data/dccp-requirements.txt",
+        document: "docs/dccp-requirements.md",
+    },
+    Stack {
+        name: "SCTP",
+        list: "tests/data/sctp-requirements.txt",
+        document: "docs/sctp-requirements.md",
+    },
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -62,14 +81,14 @@ impl Requirement {
     }
 }
 
-fn requirements() -> Vec<Requirement> {
-    let list = fs::read_to_string(root().join(LIST)).expect("the list is there");
+fn requirements(stack: &Stack) -> Vec<Requirement> {
+    let list = fs::read_to_string(root().join(stack.list)).expect("the list is there");
     let lines = list.lines().filter(|line| {
         let line = line.trim();
         !line.is_empty() && !line.starts_with(['#', '['])
     });
     lines
-        .map(|line| Requirement::parse(line).unwrap_or_else(|| panic!("{LIST}: {line}")))
+        .map(|line| Requirement::parse(line).unwrap_or_else(|| panic!("{}: {line}", stack.list)))
         .collect()
 }
 
@@ -123,18 +142,20 @@ fn tests() -> BTreeMap<String, Vec<(String, String)>> {
     found
 }
 
-fn document(mut requirements: Vec<Requirement>) -> String {
-    let tests = tests();
+fn document(stack: &Stack) -> String {
+    let (mut requirements, tests) = (requirements(stack), tests());
     requirements.sort_by_key(Requirement::order);
     let claimed = requirements
         .iter()
         .filter(|requirement| tests.contains_key(&requirement.id))
         .count();
     let mut text = format!(
-        "# What the DCCP stack is held to\n\n\
-         Made by `tests/tests/requirements.rs` from `{LIST}` and the names of the tests; do not edit.\n\
+        "# What the {} stack is held to\n\n\
+         Made by `tests/tests/requirements.rs` from `{}` and the names of the tests; do not edit.\n\
          A test claims a requirement by beginning its name with the id.\n\n\
          {claimed} of {} requirements are held by a test; the others say why not.\n",
+        stack.name,
+        stack.list,
         requirements.len()
     );
     let (mut rfc, mut section) = (0, String::new());
@@ -162,45 +183,53 @@ fn document(mut requirements: Vec<Requirement>) -> String {
 #[test]
 fn every_requirement_is_tested_or_says_why_not() {
     let tests = tests();
-    let mut wrong = String::new();
-    for requirement in requirements() {
-        let problem = match (tests.contains_key(&requirement.id), &requirement.reason) {
-            (false, None) => "has no test and no reason",
-            (true, Some(_)) => "has a test, and a reason for having none",
-            (true, None) | (false, Some(_)) => continue,
-        };
-        let _ = writeln!(wrong, "{} {problem}: {}", requirement.id, requirement.text);
+    for stack in &STACKS {
+        let mut wrong = String::new();
+        for requirement in requirements(stack) {
+            let problem = match (tests.contains_key(&requirement.id), &requirement.reason) {
+                (false, None) => "has no test and no reason",
+                (true, Some(_)) => "has a test, and a reason for having none",
+                (true, None) | (false, Some(_)) => continue,
+            };
+            let _ = writeln!(wrong, "{} {problem}: {}", requirement.id, requirement.text);
+        }
+        assert!(wrong.is_empty(), "{}:\n{wrong}", stack.list);
     }
-    assert!(wrong.is_empty(), "{LIST}:\n{wrong}");
 }
 
 #[test]
 fn ids_are_unique_and_no_test_claims_one_that_is_not_there() {
-    let requirements = requirements();
-    let mut ids: Vec<&str> = requirements.iter().map(|one| one.id.as_str()).collect();
-    ids.sort_unstable();
-    let before = ids.len();
-    ids.dedup();
-    assert_eq!(ids.len(), before, "an id is there twice");
-    assert!(before > 140, "the list was not read");
-    let letters: Vec<&str> = ids.iter().map(|id| &id[..2]).collect();
-    for (id, tests) in tests() {
-        let ours = letters.contains(&&id[..2]);
-        assert!(!ours || ids.contains(&id.as_str()), "{id}: {tests:?}");
+    let tests = tests();
+    for stack in &STACKS {
+        let requirements = requirements(stack);
+        let mut ids: Vec<&str> = requirements.iter().map(|one| one.id.as_str()).collect();
+        ids.sort_unstable();
+        let before = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), before, "an id is there twice");
+        assert!(before > 100, "the list was not read");
+        let letters: Vec<&str> = ids.iter().map(|id| &id[..2]).collect();
+        for (id, tests) in &tests {
+            let ours = letters.contains(&&id[..2]);
+            assert!(!ours || ids.contains(&id.as_str()), "{id}: {tests:?}");
+        }
     }
 }
 
 #[test]
-fn the_document_is_up_to_date() {
-    let path = root().join(DOCUMENT);
-    let text = document(requirements());
-    if std::env::var_os(UPDATE).is_some() {
-        fs::write(&path, text).expect("the document can be written");
-        return;
+fn the_documents_are_up_to_date() {
+    for stack in &STACKS {
+        let path = root().join(stack.document);
+        let text = document(stack);
+        if std::env::var_os(UPDATE).is_some() {
+            fs::write(&path, text).expect("the document can be written");
+            continue;
+        }
+        let written = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == text,
+            "{} is out of date: {UPDATE}=1 cargo test -p tests --test requirements",
+            stack.document
+        );
     }
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        written == text,
-        "{DOCUMENT} is out of date: {UPDATE}=1 cargo test -p tests --test requirements"
-    );
 }

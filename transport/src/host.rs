@@ -36,8 +36,9 @@ pub struct Host<S: Stack, V: Service> {
     touched: VecDeque<S::Id>,
     /// Whether the stack had nothing to send when it was last asked.
     silent: bool,
-    /// The connection made here that waits for [`Self::begin`]: nothing is sent before, so that
-    /// the request can acknowledge the handshake.
+    /// The connection made here that waits for [`Self::begin`] or [`Self::attach`]: nothing is
+    /// sent before, so that the request can acknowledge the handshake, and the end of the
+    /// connection an answer that came with it.
     waiting: Option<S::Id>,
     limits: Limits,
     refused: Option<Refusal>,
@@ -164,6 +165,7 @@ impl<S: Stack, V: Service> Host<S, V> {
     /// the machine keeps its events, and a connection that has ended is remembered. One that was
     /// refused is not: the application hears nothing.
     pub fn attach(&mut self, id: S::Id, application: V::Application) {
+        self.waiting = self.waiting.filter(|waiting| *waiting != id);
         if let Some(held) = self.connections.get_mut(&id) {
             held.application = Some(application);
             self.touch(id);
@@ -260,10 +262,13 @@ impl<S: Stack, V: Service> Host<S, V> {
             }
             (StackEvent::Connected { streams, .. }, machine) => {
                 held.phase = Phase::Open;
-                match machine {
-                    Some(machine) => machine.handle_streams(now, streams),
-                    None if self.stack.ends_handshake_with_data() => self.waiting = Some(id),
-                    None => {}
+                let is_spoken_for = machine.is_some();
+                if let Some(machine) = machine {
+                    machine.handle_streams(now, streams);
+                }
+                let wants_data = is_spoken_for || self.stack.ends_handshake_with_data();
+                if held.application.is_none() && wants_data {
+                    self.waiting = Some(id);
                 }
             }
             (StackEvent::Restarted, _) => self.on_restarted(now, id),
@@ -542,7 +547,7 @@ impl<S: Stack, V: Service> Machine for Host<S, V> {
     }
 
     fn handle_closed(&mut self, now: Instant, why: CloseReason) {
-        self.service = None;
+        (self.service, self.waiting) = (None, None);
         let ids: Vec<S::Id> = self.connections.keys().copied().collect();
         if why == CloseReason::Cancelled {
             self.tally.on_cut(ids.len());
@@ -561,7 +566,7 @@ impl<S: Stack, V: Service> Machine for Host<S, V> {
     }
 
     fn handle_stop(&mut self, now: Instant) {
-        self.service = None;
+        (self.service, self.waiting) = (None, None);
         let ids: Vec<S::Id> = self.connections.keys().copied().collect();
         for id in ids {
             let Some(held) = self.connections.get_mut(&id) else {

@@ -30,7 +30,7 @@ mod tally;
 mod tap;
 
 pub use self::dccp::{DccpClient, DccpStack};
-pub use self::sctp::{PathNote, SctpClient, SctpStack};
+pub use self::sctp::{PathNews, PathNote, SctpClient, SctpStack};
 pub use connection::{Application, Buffers, Connection, Discard, Turn};
 pub use deadlines::{Deadline, Deadlines};
 pub use gate::{Admission, Gate};

@@ -31,14 +31,27 @@ pub struct PathNote {
     /// The path.
     pub path: Path,
     /// What happened.
-    pub change: PathChange,
+    pub news: PathNews,
+}
+
+/// What happened to a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathNews {
+    /// It changed for what this end sends.
+    Change(PathChange),
+    /// What the peer sends comes on it now.
+    Incoming,
 }
 
 impl fmt::Display for PathNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let remote = self.path.remote;
         let address = remote.ip();
-        match self.change {
+        let change = match self.news {
+            PathNews::Change(change) => change,
+            PathNews::Incoming => return write!(f, "path to {address}: data comes from there now"),
+        };
+        match change {
             PathChange::Confirmed => write!(f, "path to {address}: the address is confirmed"),
             PathChange::Active => write!(f, "path to {address}: it answers again"),
             PathChange::Suspect => write!(f, "path to {address}: it is silent"),
@@ -69,7 +82,13 @@ pub struct SctpStack {
     /// Those begun here that are not made yet.
     connecting: BTreeSet<AssociationId>,
     observer: Option<Observer>,
+    /// On which path the peer's packets come to a client, and how many in a row came on another.
+    incoming: Option<(Path, u32)>,
 }
+
+/// After how many packets on another path it is said that they come there: probes of a path and
+/// what is sent again are fewer.
+const ELSEWHERE: u32 = 8;
 
 impl fmt::Debug for SctpStack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,6 +109,7 @@ impl SctpStack {
             client,
             connecting: BTreeSet::new(),
             observer: None,
+            incoming: None,
         }
     }
 
@@ -124,6 +144,24 @@ impl SctpStack {
             .collect()
     }
 
+    /// Takes note of where a client's packets come from.
+    fn watch_incoming(&mut self, path: Path) {
+        let (Some(observer), Some((known, elsewhere))) = (&mut self.observer, &mut self.incoming)
+        else {
+            return;
+        };
+        if known.remote.ip() == path.remote.ip() {
+            *elsewhere = 0;
+            return;
+        }
+        *elsewhere += 1;
+        if *elsewhere >= ELSEWHERE {
+            self.incoming = Some((path, 0));
+            let news = PathNews::Incoming;
+            observer(PathNote { path, news });
+        }
+    }
+
     /// Whether a packet came to an address that is this end's. A socket that is bound to all
     /// addresses of the machine gets others too.
     fn is_ours(&self, path: Path) -> bool {
@@ -139,6 +177,7 @@ impl Stack for SctpStack {
         if !self.is_ours(packet.peer) {
             return;
         }
+        self.watch_incoming(packet.peer);
         let datagram = sctp::Datagram {
             path: to_sctp(packet.peer),
             ecn: match packet.ecn {
@@ -230,7 +269,8 @@ impl Stack for SctpStack {
                             local: path.local,
                             remote: path.remote,
                         };
-                        observer(PathNote { path, change });
+                        let news = PathNews::Change(change);
+                        observer(PathNote { path, news });
                     }
                     continue;
                 }
@@ -254,6 +294,13 @@ impl Stack for SctpStack {
             // The other error, a port of 0, is the caller's to prevent.
             .map_err(|_| NoRoom)?;
         self.connecting.insert(id);
+        self.incoming = paths.first().map(|first| {
+            let path = Path {
+                local: first.local,
+                remote: first.remote,
+            };
+            (path, 0)
+        });
         Ok(id)
     }
 
@@ -276,7 +323,7 @@ impl Stack for SctpStack {
         let endpoint = &mut self.endpoint;
         let mut room = |stream: StreamId| {
             // The endpoint notes who was told that there is none, and says when there is.
-            let room = endpoint.max_message(id, stream.0);
+            let room = endpoint.room(id, stream.0);
             full |= room == 0;
             room
         };

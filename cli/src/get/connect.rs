@@ -84,7 +84,7 @@ pub(super) fn dccp<A: Application<Exchange>>(
 pub(super) fn sctp<A: Application<Requests>>(
     job: &Job,
     deadline: Option<Instant>,
-    requests: impl Fn() -> Requests,
+    requests: impl Fn(Carrier) -> Requests,
 ) -> Result<(Sctp<A>, Duration), Failure> {
     let cancel = Some(job.shutdown.graceful.as_fd());
     connect(job, deadline, |attempt| {
@@ -94,7 +94,7 @@ pub(super) fn sctp<A: Application<Requests>>(
             local,
             left,
         } = attempt;
-        let mut requests = requests();
+        let mut requests = requests(carrier);
         match carrier {
             Carrier::Kernel => {
                 let config = SctpConfig::default();

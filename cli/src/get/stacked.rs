@@ -261,7 +261,8 @@ fn sctp_stack(
         local,
         peers: peers(job, remote).collect(),
     };
-    let config = carrier::sctp_config(told);
+    let carrier = udp_port.map_or(Carrier::Raw, Carrier::Udp);
+    let config = carrier::sctp_config(carrier, remote.ip(), told, job.mtu);
     carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)
 }
 

@@ -13,6 +13,7 @@ use super::job::{self, Destination, Job};
 use super::output::Output;
 use super::task::{Progress, Task};
 use super::{Failed, cannot_wait, conclude, exchange, not_connected, rest, tell_what_is_kept};
+use crate::carrier::Carrier;
 use crate::clock;
 
 /// The stream of the first request, which every association has.
@@ -76,6 +77,19 @@ impl Round {
         }
     }
 
+    /// What is under way when an association is begun in `carrier`. On a stack of our own the
+    /// client closes: its SHUTDOWN acknowledges the answer too.
+    fn requests(carrier: Carrier, config: &client::Config) -> Requests {
+        let mut config = config.clone();
+        if carrier != Carrier::Kernel {
+            config.linger = Duration::ZERO;
+        }
+        let mut requests = Requests::default();
+        // It could be written before.
+        let _ = requests.begin(FIRST, config);
+        requests
+    }
+
     /// Makes an association and fetches over it what it carries. Returns how long to wait before
     /// another one for what is left.
     fn run<'t, 'j>(self, first: &'t mut Task<'j>, waiting: VecDeque<&'t mut Task<'j>>) -> Duration {
@@ -84,12 +98,7 @@ impl Round {
         let made = Exchange::new(config.clone())
             .map_err(|error| job::unfit(&error).into())
             .and_then(|_| {
-                let requests = || {
-                    let mut requests = Requests::default();
-                    // It could be written before.
-                    let _ = requests.begin(FIRST, config.clone());
-                    requests
-                };
+                let requests = |carrier| Self::requests(carrier, &config);
                 connect::sctp(job, first.progress.deadline, requests).map_err(not_connected)
             });
         let connected = match made {

@@ -77,7 +77,7 @@ where
         Vec::new()
     };
     let first = addresses[0];
-    let default = carrier::sctp_config(several.clone());
+    let default = carrier::sctp_config(carrier, first.ip(), several.clone(), options.mtu);
     let config = sctp::Config {
         listen: Some(first.port()),
         max_associations: options.max_connections.unwrap_or(default.max_associations),

@@ -215,3 +215,6 @@ impl Machine for Requests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

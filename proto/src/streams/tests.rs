@@ -22,6 +22,10 @@ impl Exchanges for Opener {
             server::Exchange::new(now, config)
         }
     }
+
+    fn goes_on(&self, exchange: &server::Exchange) -> bool {
+        exchange.goes_on()
+    }
 }
 
 /// An association whose requests are for as many bytes as their path says; `/0` cannot be read.
@@ -265,4 +269,104 @@ fn an_association_that_ends_ends_all_its_exchanges() {
     script.poll();
     assert_eq!(script.finished.len(), 2);
     assert_eq!(script.streams.disposition(), Disposition::Close);
+}
+
+/// What a client sends that will send more.
+fn more(length: u64) -> String {
+    format!("GET /{length} HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
+}
+
+#[test]
+fn ht9_an_association_goes_on_if_the_client_asks_for_it() {
+    let mut script = Script::new();
+    for _ in 0..1000 {
+        script.gets(1, &more(10), true);
+        let (stream, head) = script.sends_one().unwrap();
+        let head = String::from_utf8(head).unwrap();
+        assert_eq!(stream, 1);
+        assert!(head.contains("\r\nConnection: keep-alive\r\n"), "{head}");
+        assert_eq!(script.sends(), [1]);
+        assert_eq!(script.streams.disposition(), Disposition::Open);
+    }
+    assert_eq!(script.finished.len(), 1000);
+    // One that does not ask for it is the last.
+    script.asks(2, 10);
+    script.sends();
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+}
+
+#[test]
+fn ht9_a_stop_ends_an_association_that_waits() {
+    let mut script = Script::new();
+    script.gets(1, &more(10), true);
+    script.sends();
+    script.streams.handle_stop(script.now);
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+}
+
+#[test]
+fn ht10_an_association_that_waits_for_others_too_long_is_closed() {
+    let mut script = Script::new();
+    script.gets(1, &more(10), true);
+    assert_eq!(script.streams.poll_timeout(), None);
+    script.now += Duration::from_secs(3);
+    script.sends();
+    let due = script.streams.poll_timeout().unwrap();
+    assert_eq!(due - script.now, Duration::from_secs(15));
+    script
+        .streams
+        .handle_timeout(due - Duration::from_millis(1));
+    assert_eq!(script.streams.disposition(), Disposition::Open);
+    script.streams.handle_timeout(due);
+    assert_eq!(script.streams.disposition(), Disposition::Close);
+}
+
+#[test]
+fn ht3_the_end_of_an_answer_is_told_before_the_next_one_on_its_stream() {
+    let mut script = Script::new();
+    script.gets(1, &more(10), true);
+    let mut out = Vec::new();
+    while script
+        .streams
+        .poll_transmit(script.now, 1 << 20, &mut out)
+        .is_some()
+    {}
+    // Nobody asked for events in between.
+    script.gets(1, &more(20), true);
+    assert_eq!(script.finished, [(StreamId(1), true)]);
+    assert_eq!(script.sends(), [1, 1]);
+    assert_eq!(script.finished.len(), 2);
+}
+
+#[test]
+fn ht2_a_request_that_cannot_be_answered_on_its_stream_aborts() {
+    let mut script = Script::new();
+    script.streams.handle_streams(script.now, 10);
+    script.asks(9, 10);
+    assert_eq!(script.streams.disposition(), Disposition::Open);
+    script.asks(10, 10);
+    assert_eq!(script.streams.disposition(), Disposition::Abort);
+}
+
+#[test]
+fn ht6_a_stream_that_takes_nothing_does_not_hold_up_the_others() {
+    let mut script = Script::new();
+    for stream in 1..10 {
+        script.asks(stream, 40_000);
+    }
+    let mut sent = Vec::new();
+    loop {
+        let mut out = Vec::new();
+        let mut room = |stream: StreamId| if stream.0 == 1 { 0 } else { 1 << 20 };
+        let polled = script.streams.poll_streams(script.now, &mut room, &mut out);
+        script.poll();
+        let Some(transmit) = polled else { break };
+        sent.push(transmit.stream.0);
+    }
+    assert!(!sent.contains(&1));
+    let others: Vec<_> = (2..10).map(|stream| (StreamId(stream), true)).collect();
+    script.finished.sort_unstable();
+    assert_eq!(script.finished, others);
+    // It has lost nothing.
+    assert_eq!(script.sends(), [1, 1, 1, 1]);
 }

@@ -516,6 +516,15 @@ impl Endpoint {
         association.map_or(0, |association| association.room(stream).unwrap_or(0))
     }
 
+    /// As [`Self::max_message`], for a sender: where it is 0 because of what waits,
+    /// [`Event::Writable`] tells when there is room again.
+    pub fn room(&mut self, id: AssociationId, stream: u16) -> usize {
+        let association = self.connections.named(id);
+        association.map_or(0, |association| {
+            association.room_or_wait(stream).unwrap_or(0)
+        })
+    }
+
     /// Stops handing up messages of an association, or goes on to. What comes meanwhile is held,
     /// and the window that the peer is told shrinks.
     pub fn set_paused(&mut self, id: AssociationId, paused: bool) {

@@ -92,7 +92,7 @@ fn sv2_the_t_bit_goes_with_the_right_tag_only() {
 }
 
 #[test]
-fn sv2_a_million_blind_tags_do_nothing() {
+fn sv2_blind_tags_do_nothing() {
     let (mut pair, ports, right, _) = victim();
     let mut forged: Vec<Vec<u8>> = vec![
         packet(ports, 0, |out| put_empty(out, ChunkType::ABORT, 0)),
@@ -102,7 +102,7 @@ fn sv2_a_million_blind_tags_do_nothing() {
         packet(ports, 0, |out| put_empty(out, ChunkType::COOKIE_ACK, 0)),
     ];
     let mut tag = 1_u32;
-    for _ in 0..40_000 {
+    for _ in 0..20_000 {
         tag = tag.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         if tag == right {
             continue;

@@ -85,7 +85,7 @@ fn se8_no_more_addresses_than_configured() {
 fn st11_what_is_sent_is_limited_and_room_is_told() {
     let client = Config {
         stream_send_buffer: 10_000,
-        send_buffer: 25_000,
+        send_buffer: 26_000,
         max_message: 8_000,
         ..Config::default()
     };
@@ -116,9 +116,12 @@ fn st11_what_is_sent_is_limited_and_room_is_told() {
         out.resize(room, 7);
         Some(room)
     });
-    assert_eq!(told, Ok(Some(1_000)));
+    assert_eq!(told, Ok(Some(2_000)));
     let none = client_end.send_with(now, client, SendOptions::default(), |_, _| Some(()));
     assert_eq!(none, Err(SendError::Full), "not called");
+    // One that only asked is told too, if it is to send.
+    assert_eq!(client_end.max_message(client, 4), 0);
+    assert_eq!(client_end.room(client, 5), 0);
     pair.run_for(Duration::from_secs(1));
     let mut writable: Vec<_> = pair
         .events(CLIENT)
@@ -129,14 +132,14 @@ fn st11_what_is_sent_is_limited_and_room_is_told() {
         })
         .collect();
     writable.sort_unstable();
-    assert_eq!(writable, [0, 3]);
+    assert_eq!(writable, [0, 3, 5]);
     let events = pair.messages(SERVER);
     assert_eq!(
         events
             .iter()
             .map(|(_, message)| message.len())
             .sum::<usize>(),
-        25_000
+        26_000
     );
 }
 

@@ -136,7 +136,7 @@ fn sf8_both_ends_close_at_once() {
 }
 
 #[test]
-fn sd4_a_client_that_lost_its_state_in_mid_transfer_begins_anew() {
+fn sd4_sd6_a_client_that_lost_its_state_in_mid_transfer_begins_anew() {
     for loss in [0, 50] {
         let mut scenario = Scenario::new(Carrier::Udp, &[(0, 5_000_000)]);
         scenario.down.rate = Some(1_250_000);

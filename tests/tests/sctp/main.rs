@@ -5,4 +5,5 @@ mod goodput;
 mod handshake;
 mod path;
 mod peers;
+mod rules;
 mod streams;

@@ -60,7 +60,7 @@ impl Exchange {
                     self.fed = Some(now);
                 }
                 if end == Some(reached) {
-                    if self.config.keep_alive {
+                    if self.config.keep_alive || self.config.linger.is_zero() {
                         // Its stream is free for another one.
                         return self.finish(true);
                     }
