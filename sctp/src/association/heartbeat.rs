@@ -44,6 +44,7 @@ impl Association {
         if !self.state.sends_heartbeats() {
             return;
         }
+        self.inbound.shrink();
         let idle_since = self.paths[path]
             .last_data
             .map(|last| now.duration_since(last));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::reassembly::{Contradiction, Fragment, Run, Runs};
+use super::reassembly::{Contradiction, Fragment, Run, Runs, SPARE, Spare};
 use crate::chunk::{Data, Interleave, Skipped};
 use crate::tsn::{Mid, Tsn};
 use crate::types::Event;
@@ -52,6 +52,8 @@ pub(crate) struct Inbound {
     streams: BTreeMap<u16, Stream>,
     queues: BTreeMap<Key, Queue>,
     fresh: Vec<Fresh>,
+    spare: Spare,
+    spare_messages: Vec<VecDeque<(Mid, Runs)>>,
     upward: Upward,
     partial_delivery_point: usize,
     /// Memory is short: what has its turn goes up in parts, however small.
@@ -115,6 +117,8 @@ impl Inbound {
             streams: BTreeMap::new(),
             queues: BTreeMap::new(),
             fresh: Vec::new(),
+            spare: Spare::new(),
+            spare_messages: Vec::new(),
             upward: Upward {
                 events: VecDeque::new(),
                 held: 0,
@@ -193,7 +197,10 @@ impl Inbound {
         if !data.unordered && mid.precedes(stream.next) {
             return Err(Contradiction);
         }
-        let queue = self.queues.entry(key).or_default();
+        let queue = self.queues.entry(key).or_insert_with(|| Queue {
+            messages: self.spare_messages.pop().unwrap_or_default(),
+            partial: None,
+        });
         if let Some(partial) = &mut queue.partial
             && (partial.mid, partial.next) == (mid, number)
             && !data.begins
@@ -213,7 +220,7 @@ impl Inbound {
             return Ok(());
         }
         let several = data.unordered && matches!(data.place, Interleave::Ssn(_));
-        let runs = queue.runs(mid);
+        let runs = queue.runs(mid, &mut self.spare);
         self.upward.held += payload.len() + OVERHEAD;
         let fragment = Fragment {
             number,
@@ -222,7 +229,7 @@ impl Inbound {
             ppid,
             payload,
         };
-        let index = runs.insert(fragment, several)?;
+        let index = runs.insert(fragment, several, &mut self.spare)?;
         // Outside any order only what was touched can have become whole.
         let run = runs.list.get(index);
         let waits = data.unordered
@@ -265,17 +272,35 @@ impl Inbound {
                 let last = run.ends && parts.is_empty();
                 self.upward.hand_up(key, ppid, last, part);
             }
+            self.spare.keep_parts(parts);
             queue.partial = (!run.ends).then_some(Partial { mid, next, ppid });
             if run.ends && !unordered {
                 stream.next = mid.plus(1);
             }
-            if queue.messages[message].1.list.is_empty() {
-                queue.messages.remove(message);
+            if queue.messages[message].1.list.is_empty()
+                && let Some((_, runs)) = queue.messages.remove(message)
+            {
+                self.spare.keep_list(runs);
             }
         }
-        if queue.partial.is_none() && queue.messages.is_empty() {
-            self.queues.remove(&key);
+        if queue.partial.is_none()
+            && queue.messages.is_empty()
+            && let Some(queue) = self.queues.remove(&key)
+            && self.spare_messages.len() < SPARE
+        {
+            self.spare_messages.push(queue.messages);
         }
+    }
+
+    /// Gives back what is kept for messages to come.
+    pub(crate) fn shrink(&mut self) {
+        self.spare = Spare::new();
+        self.spare_messages = Vec::new();
+        self.fresh.shrink_to(0);
+        if self.queues.is_empty() {
+            self.queues = BTreeMap::new();
+        }
+        self.upward.events.shrink_to(0);
     }
 
     /// Looks at how much of `limit` bytes is held. When memory becomes short, what has its turn
@@ -407,10 +432,10 @@ impl Queue {
     }
 
     /// The fragments of this message.
-    fn runs(&mut self, mid: Mid) -> &mut Runs {
+    fn runs(&mut self, mid: Mid, spare: &mut Spare) -> &mut Runs {
         let index = self.position(mid).unwrap_or_else(|| {
             let index = self.behind(mid);
-            self.messages.insert(index, (mid, Runs::default()));
+            self.messages.insert(index, (mid, spare.runs()));
             index
         });
         &mut self.messages[index].1

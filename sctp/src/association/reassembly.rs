@@ -30,15 +30,58 @@ pub(crate) struct Run {
     pub(crate) bytes: usize,
 }
 
+/// Queues that are kept empty for the next message: at most so many of each kind.
+pub(crate) const SPARE: usize = 64;
+
+/// Queues that were emptied, for messages that come.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    parts: Vec<VecDeque<Bytes>>,
+    lists: Vec<VecDeque<Run>>,
+}
+
+impl Spare {
+    pub(crate) const fn new() -> Self {
+        Self {
+            parts: Vec::new(),
+            lists: Vec::new(),
+        }
+    }
+
+    /// Takes an emptied queue of parts back.
+    pub(crate) fn keep_parts(&mut self, mut parts: VecDeque<Bytes>) {
+        if self.parts.len() < SPARE {
+            parts.clear();
+            self.parts.push(parts);
+        }
+    }
+
+    /// Takes an emptied queue of runs back.
+    pub(crate) fn keep_list(&mut self, runs: Runs) {
+        if self.lists.len() < SPARE && runs.list.is_empty() {
+            self.lists.push(runs.list);
+        }
+    }
+
+    /// A message without fragments.
+    pub(crate) fn runs(&mut self) -> Runs {
+        Runs {
+            list: self.lists.pop().unwrap_or_default(),
+        }
+    }
+}
+
 impl Run {
-    fn new(fragment: Fragment) -> Self {
+    fn new(fragment: Fragment, mut parts: VecDeque<Bytes>) -> Self {
+        let bytes = fragment.payload.len();
+        parts.push_back(fragment.payload);
         Self {
             first: fragment.number,
             begins: fragment.begins,
             ends: fragment.ends,
             ppid: fragment.ppid,
-            bytes: fragment.payload.len(),
-            parts: VecDeque::from([fragment.payload]),
+            bytes,
+            parts,
         }
     }
 
@@ -75,6 +118,7 @@ impl Runs {
         &mut self,
         fragment: Fragment,
         several: bool,
+        spare: &mut Spare,
     ) -> Result<usize, Contradiction> {
         let number = fragment.number;
         let index = self.behind(number);
@@ -104,7 +148,7 @@ impl Runs {
                 before.bytes += fragment.payload.len();
                 before.parts.push_back(fragment.payload);
                 if joins_after {
-                    self.join(index - 1);
+                    self.join(index - 1, spare);
                 }
                 return Ok(index - 1);
             }
@@ -119,7 +163,8 @@ impl Runs {
             after.bytes += fragment.payload.len();
             after.parts.push_front(fragment.payload);
         } else {
-            self.list.insert(index, Run::new(fragment));
+            let parts = spare.parts.pop().unwrap_or_default();
+            self.list.insert(index, Run::new(fragment, parts));
         }
         Ok(index)
     }
@@ -136,7 +181,7 @@ impl Runs {
     }
 
     /// Joins the run with the one behind it.
-    fn join(&mut self, index: usize) {
+    fn join(&mut self, index: usize, spare: &mut Spare) {
         let Some(mut after) = self.list.remove(index + 1) else {
             return;
         };
@@ -144,6 +189,7 @@ impl Runs {
         before.ends = after.ends;
         before.bytes += after.bytes;
         before.parts.append(&mut after.parts);
+        spare.keep_parts(after.parts);
     }
 
     /// The run that begins with this number.
@@ -187,8 +233,8 @@ mod tests {
             for offset in &order {
                 let number = first.wrapping_add(*offset);
                 let added = fragment(number, *offset == 0, *offset == 19);
-                prop_assert!(runs.insert(added.clone(), false).is_ok());
-                prop_assert!(runs.insert(added, false).is_err(), "twice");
+                prop_assert!(runs.insert(added.clone(), false, &mut Spare::default()).is_ok());
+                prop_assert!(runs.insert(added, false, &mut Spare::default()).is_err(), "twice");
                 prop_assert!(runs.part(number).is_some());
             }
             prop_assert_eq!(runs.list.len(), 1);
@@ -214,10 +260,12 @@ mod tests {
         ] {
             for several in [false, true] {
                 let mut runs = Runs::default();
-                runs.insert(held.clone(), several).unwrap();
+                runs.insert(held.clone(), several, &mut Spare::default())
+                    .unwrap();
                 let far = added.number == 9;
                 assert_eq!(
-                    runs.insert(added.clone(), several).is_err(),
+                    runs.insert(added.clone(), several, &mut Spare::default())
+                        .is_err(),
                     !(far && several)
                 );
             }
@@ -228,10 +276,12 @@ mod tests {
     fn sr8_unordered_messages_lie_side_by_side() {
         let mut runs = Runs::default();
         for (number, begins, ends) in [(1, true, true), (2, true, false), (4, true, true)] {
-            runs.insert(fragment(number, begins, ends), true).unwrap();
+            runs.insert(fragment(number, begins, ends), true, &mut Spare::default())
+                .unwrap();
         }
         assert_eq!(runs.list.len(), 3);
-        runs.insert(fragment(3, false, true), true).unwrap();
+        runs.insert(fragment(3, false, true), true, &mut Spare::default())
+            .unwrap();
         assert!(runs.list.iter().all(Run::is_whole));
         assert_eq!(runs.list.len(), 3);
     }

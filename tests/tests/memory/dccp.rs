@@ -1,12 +1,6 @@
 //! What the DCCP stack allocates: nothing for a packet once a connection runs, and next to nothing
-//! for strangers. In a program of its own, since it counts every allocation.
-#![expect(
-    unsafe_code,
-    reason = "GlobalAlloc is unsafe to implement; this forwards every call to the system's"
-)]
+//! for strangers.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -21,80 +15,7 @@ use tests::packets::{PORT, SERVICE, config, encode, header, request_options};
 use tests::pair::epoch;
 use tests::transcript::Side;
 
-/// What this thread allocated.
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    allocations: u64,
-    /// Bytes that are held now, and the most there were.
-    held: i64,
-    peak: i64,
-}
-
-thread_local! {
-    static COUNT: Cell<Count> = const { Cell::new(Count { allocations: 0, held: 0, peak: 0 }) };
-}
-
-struct Counting;
-
-fn note(allocations: u64, bytes: i64) {
-    // Fails only while the thread ends.
-    let _ = COUNT.try_with(|count| {
-        let mut now = count.get();
-        now.allocations += allocations;
-        now.held += bytes;
-        now.peak = now.peak.max(now.held);
-        count.set(now);
-    });
-}
-
-fn signed(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-// SAFETY: every call is passed on to `System` as it came, and what that returns is returned; the
-// counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(1, signed(layout.size()));
-        // SAFETY: the caller keeps the contract of `alloc`, which is that of `System`'s.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        note(0, -signed(layout.size()));
-        // SAFETY: `pointer` came from `System` with this layout, as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(1, signed(size) - signed(layout.size()));
-        // SAFETY: as above, and `size` is what the caller promises it to be.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count() -> Count {
-    COUNT.with(Cell::get)
-}
-
-/// How many allocations `work` makes.
-fn allocations<T>(work: impl FnOnce() -> T) -> (u64, T) {
-    let before = count().allocations;
-    let result = work();
-    (count().allocations - before, result)
-}
-
-#[test]
-fn the_counter_counts() {
-    let (made, kept) = allocations(|| vec![1u8; 1000]);
-    assert_eq!((made, kept.len()), (1, 1000));
-    let before = count().held;
-    drop(kept);
-    assert_eq!(before - count().held, 1000);
-}
+use crate::counting::{allocations, begin, count};
 
 // --- the steady state ---------------------------------------------------------------------------
 
@@ -344,11 +265,7 @@ fn a_flood_of_requests_takes_less_than_a_megabyte() {
         let mut now = epoch();
         let mut random = Random::new(1);
         let mut sent = 0;
-        let before = count();
-        COUNT.set(Count {
-            peak: before.held,
-            ..before
-        });
+        let before = begin();
         let (packets, bytes) = besiege(
             &mut endpoint,
             &mut now,
