@@ -212,6 +212,17 @@ fn one_file_comes_whole_and_its_end_is_not_waited_for() {
 }
 
 #[test]
+fn a_page_costs_seven_packets() {
+    let www = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../www"));
+    let server = Server::udp(www, "127.0.0.1", &["--driver", "mio"]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut get = server.get("/", &["--ladder"]);
+    let told = stderr(&succeed(get.current_dir(folder.path())));
+    assert!(told.contains(" 7 packets: 4 from the client"), "{told}");
+    server.stop();
+}
+
+#[test]
 fn heads_ranges_and_errors_are_as_over_the_kernel() {
     let served = tempfile::tempdir().unwrap();
     fs::write(served.path().join("text"), b"0123456789").unwrap();

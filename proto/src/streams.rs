@@ -32,6 +32,9 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long it may stay without another one, where others may follow. Default: 15 s (HT10).
     pub keep_alive_timeout: Duration,
+    /// How many messages may wait for the exchanges before them on their streams, on all streams
+    /// together, before the association is aborted. Default: 64.
+    pub max_waiting: usize,
 }
 
 impl Default for Config {
@@ -40,6 +43,7 @@ impl Default for Config {
             max_streams: 64,
             idle_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(15),
+            max_waiting: 64,
         }
     }
 }
@@ -56,6 +60,8 @@ const STREAMS_EVER: usize = 4;
 pub struct Streams<E: Exchanges> {
     exchanges: E,
     by_stream: BTreeMap<StreamId, E::Exchange>,
+    /// Requests that came while one before them on their stream was answered (HT4).
+    waiting: VecDeque<Datagram<()>>,
     /// What exchanges told that gave way to others.
     events: VecDeque<(StreamId, EventOf<E>)>,
     config: Config,
@@ -90,6 +96,7 @@ impl<E: Exchanges> Streams<E> {
         Self {
             exchanges,
             by_stream: BTreeMap::new(),
+            waiting: VecDeque::new(),
             events: VecDeque::new(),
             config,
             streams: None,
@@ -131,10 +138,43 @@ impl<E: Exchanges> Streams<E> {
         self.by_stream.remove(&stream);
     }
 
+    fn poll_exchange(&mut self) -> Option<(StreamId, EventOf<E>)> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        self.by_stream
+            .iter_mut()
+            .find_map(|(stream, exchange)| Some((*stream, exchange.poll_event()?.1)))
+    }
+
+    /// Whether a message on `stream` is for the exchange after the one that is under way there.
+    fn must_wait(&self, stream: StreamId) -> bool {
+        let exchange = self.by_stream.get(&stream);
+        exchange.is_some_and(|exchange| {
+            exchange.disposition() == Disposition::Open && self.exchanges.goes_on(exchange)
+        })
+    }
+
+    /// Begins exchanges that waited for others on their streams.
+    fn begin_waiting(&mut self, now: Instant) {
+        for _ in 0..self.waiting.len() {
+            let Some(datagram) = self.waiting.pop_front() else {
+                return;
+            };
+            // Once round, so that those of one stream keep their order.
+            if self.must_wait(datagram.stream) {
+                self.waiting.push_back(datagram);
+            } else {
+                self.handle_datagram(now, datagram);
+            }
+        }
+    }
+
     /// Whether the association waits for other exchanges, all those before being finished.
     fn is_kept(&self) -> bool {
         let mut exchanges = self.by_stream.values();
         !self.stopping
+            && self.waiting.is_empty()
             && !self.by_stream.is_empty()
             && exchanges.all(|exchange| {
                 exchange.disposition() == Disposition::Close && self.exchanges.goes_on(exchange)
@@ -181,6 +221,12 @@ impl<E: Exchanges> Machine for Streams<E> {
         if self.streams.is_some_and(|count| stream.0 >= count) {
             // There is no stream to answer it on (HT2).
             return self.abort(now);
+        }
+        if self.must_wait(stream) {
+            if self.waiting.len() >= self.config.max_waiting {
+                return self.abort(now);
+            }
+            return self.waiting.push_back(datagram);
         }
         match self.exchange(now, stream) {
             Some(exchange) => exchange.handle_datagram(now, datagram),
@@ -272,12 +318,13 @@ impl<E: Exchanges> Machine for Streams<E> {
     }
 
     fn poll_event(&mut self) -> Option<(StreamId, Self::Event)> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
+        let told = self.poll_exchange();
+        if told.is_some() || self.waiting.is_empty() {
+            return told;
         }
-        self.by_stream
-            .iter_mut()
-            .find_map(|(stream, exchange)| Some((*stream, exchange.poll_event()?.1)))
+        // The end of an answer is told: its stream is free.
+        self.begin_waiting(self.active);
+        self.poll_exchange()
     }
 
     fn disposition(&self) -> Disposition {
@@ -295,7 +342,7 @@ impl<E: Exchanges> Machine for Streams<E> {
                 Disposition::Close => {}
             }
         }
-        if overall == Disposition::Close && self.is_kept() {
+        if overall == Disposition::Close && (self.is_kept() || !self.waiting.is_empty()) {
             return Disposition::Open;
         }
         overall

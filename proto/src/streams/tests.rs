@@ -370,3 +370,38 @@ fn ht6_a_stream_that_takes_nothing_does_not_hold_up_the_others() {
     // It has lost nothing.
     assert_eq!(script.sends(), [1, 1, 1, 1]);
 }
+
+#[test]
+fn ht4_requests_on_one_stream_are_answered_in_order() {
+    let mut script = Script::new();
+    for length in [30_000, 1, 20_000] {
+        script.gets(1, &more(length), true);
+    }
+    script.gets(2, &more(10), true);
+    let mut lengths = Vec::new();
+    let mut others = 0;
+    while let Some((stream, message)) = script.sends_one() {
+        if stream == 2 {
+            others += 1;
+        } else if message.starts_with(b"HTTP/1.0 200") {
+            lengths.push(0);
+        } else {
+            *lengths.last_mut().unwrap() += message.len();
+        }
+    }
+    assert_eq!(lengths, [30_000, 1, 20_000]);
+    assert_eq!(others, 2);
+    assert_eq!(script.finished.len(), 4);
+    assert_eq!(script.streams.disposition(), Disposition::Open);
+}
+
+#[test]
+fn ht4_no_more_requests_wait_than_may() {
+    let mut script = Script::new();
+    for _ in 0..=64 {
+        script.gets(1, &more(10), true);
+        assert_eq!(script.streams.disposition(), Disposition::Open);
+    }
+    script.gets(1, &more(10), true);
+    assert_eq!(script.streams.disposition(), Disposition::Abort);
+}

@@ -39,7 +39,7 @@ use self::receiver::Receiver;
 use self::timers::{PathTimer, Timer, Timers};
 use crate::Config;
 use crate::cause::Cause;
-use crate::chunk::{ChunkType, put};
+use crate::chunk::{ChunkType, put_with_parameters};
 use crate::hmac::Random;
 use crate::packet::{self, Header};
 use crate::tsn::Tsn;
@@ -251,7 +251,7 @@ impl Association {
     /// Queues an ERROR chunk with this cause.
     fn push_error(&mut self, path: usize, cause: &Cause<'_>) {
         let mut chunk = Vec::new();
-        put(&mut chunk, ChunkType::ERROR, 0, |out| cause.encode(out));
+        put_with_parameters(&mut chunk, ChunkType::ERROR, 0, 0, |out| cause.encode(out));
         self.push_control(path, Control::Error(chunk.into()));
     }
 
@@ -361,7 +361,7 @@ impl Association {
         if self.peer_tag != 0 {
             let mut out = Vec::new();
             self.header().encode(&mut out);
-            put(&mut out, ChunkType::ABORT, 0, |out| cause.encode(out));
+            put_with_parameters(&mut out, ChunkType::ABORT, 0, 0, |out| cause.encode(out));
             packet::finish(&mut out, 0);
             self.farewell = Some((self.paths.current().path, out));
         }

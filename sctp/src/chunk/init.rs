@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use super::{ChunkType, put};
+use super::{ChunkType, put_with_parameters};
 use crate::packet::DecodeError;
 use crate::parameter::{self, Parameter, ParameterType, Parameters};
 use crate::tsn::Tsn;
@@ -79,6 +79,9 @@ impl From<DecodeError> for ParameterError {
 /// The smallest a_rwnd that an INIT may have (RFC 9260 §3.3.2).
 const SMALLEST_WINDOW: u32 = 1500;
 
+/// Bytes of the value before the parameters.
+const FIXED_LEN: usize = 16;
+
 impl<'a> Init<'a> {
     /// Bytes of the chunk without parameters.
     pub const LEN: usize = 20;
@@ -91,7 +94,7 @@ impl<'a> Init<'a> {
             a_rwnd: u32_at(value, 4).ok_or(short)?,
             outbound_streams: u16_at(value, 8).ok_or(short)?,
             inbound_streams: u16_at(value, 10).ok_or(short)?,
-            raw_parameters: &value[16..],
+            raw_parameters: &value[FIXED_LEN..],
         })
     }
 
@@ -153,7 +156,7 @@ impl<'a> Init<'a> {
         kind: ChunkType,
         parameters: impl FnOnce(&mut Vec<u8>),
     ) {
-        put(out, kind, 0, |out| {
+        put_with_parameters(out, kind, 0, FIXED_LEN, |out| {
             out.extend_from_slice(&self.initiate_tag.to_be_bytes());
             out.extend_from_slice(&self.a_rwnd.to_be_bytes());
             out.extend_from_slice(&self.outbound_streams.to_be_bytes());

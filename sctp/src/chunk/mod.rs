@@ -15,8 +15,9 @@ pub use sack::Sack;
 
 use crate::cause::Causes;
 use crate::packet::DecodeError;
+use crate::parameter::Parameters;
 use crate::tsn::Tsn;
-use crate::wire::{close_length, u32_at};
+use crate::wire::{close_length, padded, u32_at};
 
 /// The type of a chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -203,6 +204,34 @@ pub fn put(out: &mut Vec<u8>, kind: ChunkType, flags: u8, fill: impl FnOnce(&mut
     close_length(out, start);
 }
 
+/// Appends a chunk whose value is `fixed` bytes and then parameters or error causes, all of which
+/// `fill` appends. Chunk Length includes "any padding of variable-length parameters other than the
+/// last parameter in the chunk" (RFC 9260 §3.2).
+///
+/// # Panics
+///
+/// If the chunk grows past 65,535 bytes.
+pub fn put_with_parameters(
+    out: &mut Vec<u8>,
+    kind: ChunkType,
+    flags: u8,
+    fixed: usize,
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = out.len();
+    put(out, kind, flags, fill);
+    let value = out.get(start + RawChunk::HEADER_LEN + fixed..);
+    let last = Parameters::of(value.unwrap_or_default())
+        .map_while(Result::ok)
+        .last();
+    let Some(padding) = last.map(|last| padded(last.whole.len()) - last.whole.len()) else {
+        return;
+    };
+    let end = out.len() - padding;
+    out.truncate(end);
+    close_length(out, start);
+}
+
 /// Appends a chunk that has no value.
 pub fn put_empty(out: &mut Vec<u8>, kind: ChunkType, flags: u8) {
     out.extend_from_slice(&[kind.0, flags, 0, 4]);
@@ -213,4 +242,23 @@ pub fn put_shutdown(out: &mut Vec<u8>, cumulative: Tsn) {
     put(out, ChunkType::SHUTDOWN, 0, |out| {
         out.extend_from_slice(&cumulative.get().to_be_bytes());
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameter::{self, ParameterType};
+
+    #[test]
+    fn chunk_length_leaves_out_the_padding_of_the_last_parameter() {
+        let mut out = vec![0; 3];
+        put_with_parameters(&mut out, ChunkType::INIT, 0, 4, |out| {
+            out.extend_from_slice(&[7; 4]);
+            parameter::put(out, ParameterType::STATE_COOKIE, |out| out.push(1));
+            parameter::put(out, ParameterType::STATE_COOKIE, |out| out.push(2));
+        });
+        // Header, fixed bytes, one parameter with its padding, one without; then the chunk's own.
+        assert_eq!(out[3 + 2..3 + 4], [0, 4 + 4 + 8 + 5]);
+        assert_eq!(out.len(), 3 + 24);
+    }
 }

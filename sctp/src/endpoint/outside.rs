@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::setup::is_unicast;
 use crate::cause::{Cause, CauseCode};
-use crate::chunk::{Chunk, ChunkType, FLAG_REFLECTED, put, put_empty};
+use crate::chunk::{Chunk, ChunkType, FLAG_REFLECTED, put_empty, put_with_parameters};
 use crate::packet::{self, Chunks, Header};
 use crate::types::Path;
 
@@ -96,7 +96,7 @@ impl Endpoint {
     ) {
         let mut out = Vec::new();
         header.answer(tag).encode(&mut out);
-        put(&mut out, ChunkType::ABORT, 0, |out| {
+        put_with_parameters(&mut out, ChunkType::ABORT, 0, 0, |out| {
             if let Some(cause) = cause {
                 cause.encode(out);
             }
@@ -108,7 +108,7 @@ impl Endpoint {
     pub(super) fn report(&mut self, path: Path, header: &Header, tag: u32, cause: &Cause<'_>) {
         let mut out = Vec::new();
         header.answer(tag).encode(&mut out);
-        put(&mut out, ChunkType::ERROR, 0, |out| cause.encode(out));
+        put_with_parameters(&mut out, ChunkType::ERROR, 0, 0, |out| cause.encode(out));
         self.reply(path, out);
     }
 

@@ -40,6 +40,11 @@ impl Server {
         Self { child, address }
     }
 
+    /// Lets it run on that processor only.
+    pub(crate) fn pin(&self, processor: &str) -> Result<()> {
+        pin(self.child.id(), processor)
+    }
+
     /// The processor time that it and this process have used, in seconds.
     pub(crate) fn processor_time(&self) -> Result<f64> {
         Ok(processor_time(&self.child.id().to_string())? + processor_time("self")?)
@@ -59,6 +64,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Lets a process run on some processors only, in the form of taskset(1).
+pub(crate) fn pin(process: u32, processors: &str) -> Result<()> {
+    let output = Command::new("taskset")
+        .args(["-acp", processors, &process.to_string()])
+        .output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into())
 }
 
 /// Of one process, in user mode and in the kernel.

@@ -3,6 +3,7 @@
 mod files;
 mod goodput;
 mod handshake;
+mod http;
 mod path;
 mod peers;
 mod rules;

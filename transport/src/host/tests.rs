@@ -40,6 +40,8 @@ struct Toy {
     full: Option<u8>,
     /// Those that wait for an answer.
     connecting: Vec<u8>,
+    /// Whether messages travel with the handshake.
+    early: bool,
     /// Whether it answers who connects with an abort.
     refuses: bool,
     /// How often it was asked to send.
@@ -165,6 +167,10 @@ impl Stack for Toy {
         }
         self.queue(id, DATA, how.stream, &message);
         Ok(true)
+    }
+
+    fn takes_early_data(&self) -> bool {
+        self.early
     }
 
     fn max_message(&self, _id: u8) -> usize {
@@ -614,4 +620,77 @@ fn a_peer_that_takes_nothing_is_given_up() {
         Some(&Told::Closed(CloseReason::Aborted))
     );
     assert!(pair.server.connections.is_empty());
+}
+
+#[test]
+fn se3_a_request_travels_with_the_handshake_and_the_answer_is_kept_for_the_application() {
+    let mut pair = Pair::new();
+    pair.client.stack.early = true;
+    let first = talker(&[(0, b"early")]);
+    let remote = address(SERVER);
+    let id = pair.client.connect_with(pair.now, remote, first).unwrap();
+    // It is on its way before the client knows that the connection is made.
+    carry_one_way(pair.now, &mut pair.client, &mut pair.server, CLIENT);
+    assert_eq!(pair.client.progress(id), Progress::Pending);
+    let early = Told::Line(StreamId(0), Bytes::from_static(b"early"));
+    pair.carry();
+    assert_eq!(pair.at_server(), std::slice::from_ref(&early));
+    assert_eq!(pair.client.progress(id), Progress::Connected);
+    // It is done, but nobody has heard of it: the end goes out with the application.
+    let mut out = Vec::new();
+    let polled = pair.client.poll_transmit(pair.now, 1500, &mut out);
+    assert_eq!(polled, None);
+    let notes = Notes {
+        heard: Arc::clone(&pair.at_client),
+        port: id.into(),
+    };
+    pair.client.attach(id, notes);
+    pair.carry();
+    assert_eq!(pair.at_client(id), [early.clone(), early]);
+    assert_eq!(pair.client.disposition(), Disposition::Close);
+}
+
+#[test]
+fn a_refused_connection_takes_its_early_message_with_it() {
+    let mut pair = Pair::new();
+    (pair.client.stack.early, pair.server.stack.refuses) = (true, true);
+    let first = talker(&[(0, b"early")]);
+    let remote = address(SERVER);
+    let id = pair.client.connect_with(pair.now, remote, first).unwrap();
+    pair.carry();
+    assert_eq!(pair.client.progress(id), Progress::Refused(Refusal::Busy));
+    assert_eq!(pair.client.disposition(), Disposition::Close);
+    assert_eq!(pair.at_server(), []);
+}
+
+#[test]
+fn ht11_a_peer_that_began_anew_meets_a_new_session() {
+    let mut pair = Pair::new();
+    let id = pair.connect(patient(b"old"));
+    let events = &mut pair.server.stack.events;
+    let remote = address(CLIENT);
+    let streams = STREAMS;
+    events.push_back((id, StackEvent::Restarted));
+    events.push_back((id, StackEvent::Connected { remote, streams }));
+    let message = Datagram::message((), Bytes::from_static(b"new"));
+    events.push_back((id, StackEvent::Message(message)));
+    pair.server.handle_timeout(pair.now);
+    pair.carry();
+    let line = |text: &'static [u8]| Told::Line(StreamId(0), Bytes::from_static(text));
+    let told = [
+        line(b"old"),
+        Told::Closed(CloseReason::Aborted),
+        line(b"new"),
+    ];
+    assert_eq!(pair.at_server(), told);
+    assert_eq!(pair.server.tally().served().accepted, 2);
+    assert_eq!(pair.server.tally().running(), 1);
+    // A client cannot go on: what it asked for is lost.
+    let events = &mut pair.client.stack.events;
+    events.push_back((id, StackEvent::Restarted));
+    pair.client.handle_timeout(pair.now);
+    pair.carry();
+    let heard = pair.at_client(id);
+    assert_eq!(heard.last(), Some(&Told::Closed(CloseReason::Aborted)));
+    assert_eq!(pair.client.disposition(), Disposition::Close);
 }
