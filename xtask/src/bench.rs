@@ -17,3 +17,16 @@ pub(crate) fn dccp(arguments: &[OsString]) -> Result<ExitCode> {
         ExitCode::FAILURE
     })
 }
+
+/// Runs those of our SCTP, which have a workspace of their own.
+pub(crate) fn sctp(arguments: &[OsString]) -> Result<ExitCode> {
+    packages::require(&[packages::SCTP_BENCH])?;
+    let status = Command::new(build::sctp_bench()?)
+        .args(arguments)
+        .status()?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

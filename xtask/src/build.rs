@@ -36,6 +36,16 @@ pub(crate) fn bench(name: &str) -> Result<PathBuf> {
     )
 }
 
+/// Builds the benchmark that has other stacks beside ours, in this workspace's target directory.
+pub(crate) fn sctp_bench() -> Result<PathBuf> {
+    let manifest = root().join("bench/Cargo.toml");
+    let manifest = manifest.to_str().ok_or("the workspace's path is no text")?;
+    let target = root().join("target/bench");
+    let target = target.to_str().ok_or("the workspace's path is no text")?;
+    let words = ["--manifest-path", manifest, "--target-dir", target];
+    executable("bench", &[&["build", "--release"], &words[..]].concat())
+}
+
 /// Builds what `arguments` ask cargo for and returns the path of the executable `name` among it.
 pub(crate) fn executable(name: &str, arguments: &[&str]) -> Result<PathBuf> {
     let output = cargo()

@@ -31,11 +31,13 @@ Usage: cargo xtask COMMAND
   test                 everything .ci/run checks: format, lints, tests, docs, kernel tests
   kernel [FILTER]...   only the kernel tests; only those whose names contain a FILTER
   kernel --list        their names
-  wire [FILTER]...     only the wire tests: our DCCP in raw IP against the kernel's in a guest
+  wire [FILTER]...     only the wire tests: our DCCP and SCTP against the kernel's in a guest
   wire --list          their names
   bench                all benchmarks
   bench dccp [ROUNDS] [PART]...
                        our DCCP beside raw UDP, TCP and nginx, on this machine
+  bench sctp [ROUNDS] [PART]...
+                       our SCTP beside raw UDP, TCP, nginx, QUIC and other stacks
   bench kernel [MIB] [ROUNDS]
                        cli over the kernel's protocols, beside bare sockets, in a guest
   uml [--mem MIB] [--timeout SECONDS] -- COMMAND [ARG]...
@@ -78,9 +80,11 @@ fn main() -> ExitCode {
         Some("bench") => match arguments.split_first() {
             Some((what, arguments)) if what == "kernel" => kernel::bench(arguments),
             Some((what, arguments)) if what == "dccp" => bench::dccp(arguments),
+            Some((what, arguments)) if what == "sctp" => bench::sctp(arguments),
             None => bench::dccp(&[])
-                .and_then(|dccp| kernel::bench(&[]).map(|kernel| worse(dccp, kernel))),
-            Some(_) => return usage("bench knows `dccp` and `kernel`"),
+                .and_then(|dccp| bench::sctp(&[]).map(|sctp| worse(dccp, sctp)))
+                .and_then(|ours| kernel::bench(&[]).map(|kernel| worse(ours, kernel))),
+            Some(_) => return usage("bench knows `dccp`, `sctp` and `kernel`"),
         },
         Some("uml") => match uml_command(&arguments) {
             Ok((guest, command)) => run_in_guest(&guest, command),

@@ -50,6 +50,9 @@ pub(crate) const KERNEL_BENCH: &[Tool] = &[tool("iperf3", "iperf3")];
 /// What the benchmark of our DCCP compares with.
 pub(crate) const DCCP_BENCH: &[Tool] = &[tool("nginx", "nginx-light")];
 
+/// What the benchmark of our SCTP compares with, beside what cargo brings.
+pub(crate) const SCTP_BENCH: &[Tool] = &[tool("nginx", "nginx-light")];
+
 /// Packages that are missing and could not be installed.
 #[derive(Debug)]
 pub(crate) struct Missing {

@@ -418,6 +418,22 @@ fn hm2_without_a_length_a_graceful_end_makes_the_body_whole_and_an_abort_does_no
 }
 
 #[test]
+fn hm4_without_patience_the_client_ends_when_it_has_what_was_announced() {
+    let head = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhel";
+    for (linger, ends) in [(Duration::ZERO, true), (Duration::from_millis(1), false)] {
+        let mut script = Script::asking(Config {
+            linger,
+            ..Config::new(Delivery::Reliable, "/f")
+        });
+        script.says(head);
+        assert_eq!(script.client.disposition(), Disposition::Open);
+        script.says("lo");
+        let disposition = script.client.disposition();
+        assert_eq!(disposition == Disposition::Close, ends, "{linger:?}");
+    }
+}
+
+#[test]
 fn hm4_fewer_or_more_bytes_than_announced_are_an_error() {
     let head = "HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nhello";
     let mut script = Script::sctp();

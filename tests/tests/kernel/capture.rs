@@ -32,7 +32,15 @@ impl Capture {
         let file = folder.file("packets.pcap");
         let mut command = Command::new("tcpdump");
         command
-            .args(["-i", interface, "-n", "-U", "--immediate-mode"])
+            .args([
+                "-i",
+                interface,
+                "-n",
+                "-U",
+                "--immediate-mode",
+                "-B",
+                "65536",
+            ])
             .args(["-Z", "root", "-w"])
             .arg(&file)
             .arg(filter);

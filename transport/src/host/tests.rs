@@ -512,6 +512,26 @@ fn a_deadline_wakes_its_own_connection_only() {
 }
 
 #[test]
+fn nothing_is_sent_on_an_early_connection_before_its_application_is_there() {
+    let mut pair = Pair::new();
+    let talker = talker(&[(0, b"early")]);
+    let id = pair
+        .client
+        .connect_with(pair.now, address(SERVER), talker)
+        .unwrap();
+    pair.carry();
+    assert_eq!(pair.client.progress(id), Progress::Connected);
+    assert_eq!(pair.at_server(), []);
+    let notes = Notes {
+        heard: Arc::clone(&pair.at_client),
+        port: id.into(),
+    };
+    pair.client.attach(id, notes);
+    pair.carry();
+    assert!(pair.at_server().contains(&line(b"early")));
+}
+
+#[test]
 fn a_refused_connection_is_told_and_gone() {
     let mut pair = Pair::new();
     pair.server.stack.refuses = true;

@@ -16,28 +16,75 @@ use crate::process::{self, Failure};
 use crate::suite::Place;
 
 /// What is captured: DCCP in both families. tcpdump has no filter of the name dccp.
-const FILTER: &str = "ip proto 33 or ip6 proto 33";
+const DCCP_FILTER: &str = "ip proto 33 or ip6 proto 33";
+
+/// The same of SCTP, and what travels in UDP to its port (RFC 6951 §3).
+const SCTP_FILTER: &str = "ip proto 132 or ip6 proto 132 or udp port 9899";
 
 /// The time a change of the guest's network may take.
 const CHANGE_LIMIT: Duration = Duration::from_secs(20);
 
-/// The queues in the guest, without faults: DCCP alone goes, on its way out, to the third band of
-/// `vec0`, and on its way in through `ifb0`, so that what the tests say to the agent is not lost.
+/// The queues in the guest, without faults: DCCP, SCTP and UDP alone go, on their way out, to the
+/// third band of `vec0`, and on their way in through `ifb0`, so that what the tests say to the
+/// agent is not lost.
 const QUEUES: &str = "
     ip link add ifb0 type ifb && ip link set ifb0 up || exit
     tc qdisc add dev vec0 root handle 1: prio bands 3 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
     tc qdisc add dev vec0 handle ffff: ingress
     for family in 'ip ip' 'ipv6 ip6'; do
         set -- $family
-        dccp=\"protocol $1 prio ${#1} u32 match $2 protocol 33 0xff\"
-        tc filter add dev vec0 parent 1: $dccp flowid 1:3 || exit
-        tc filter add dev vec0 parent ffff: $dccp action mirred egress redirect dev ifb0 || exit
+        for number in 33 132 17; do
+            our=\"protocol $1 prio ${#1} u32 match $2 protocol $number 0xff\"
+            tc filter add dev vec0 parent 1: $our flowid 1:3 || exit
+            tc filter add dev vec0 parent ffff: $our action mirred egress redirect dev ifb0 || exit
+        done
     done";
 
-/// One of the two ends of the wire, with the DCCP that it has.
+/// A protocol, and what carries its packets over the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Dccp,
+    Sctp,
+    SctpInUdp,
+}
+
+impl Over {
+    const fn proto(self) -> Proto {
+        match self {
+            Self::Dccp => Proto::Dccp,
+            Self::Sctp | Self::SctpInUdp => Proto::Sctp,
+        }
+    }
+
+    /// What our programs call it at this end.
+    const fn carrier(self, end: End) -> &'static str {
+        match (end, self) {
+            (End::Kernel, _) => "kernel",
+            (End::Ours, Self::Dccp | Self::Sctp) => "raw",
+            (End::Ours, Self::SctpInUdp) => "udp",
+        }
+    }
+
+    /// The kernel's UDP port for SCTP, and the one that it expects of peers: 0 is none.
+    const fn udp_port(self) -> u16 {
+        match self {
+            Self::Dccp | Self::Sctp => 0,
+            Self::SctpInUdp => 9899,
+        }
+    }
+
+    const fn filter(self) -> &'static str {
+        match self {
+            Self::Dccp => DCCP_FILTER,
+            Self::Sctp | Self::SctpInUdp => SCTP_FILTER,
+        }
+    }
+}
+
+/// One of the two ends of the wire, with the protocol that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// This machine, with our stack in raw IP.
+    /// This machine, with our stack in raw IP or UDP.
     Ours,
     /// The guest, with the kernel's.
     Kernel,
@@ -48,13 +95,6 @@ impl End {
         match self {
             Self::Ours => Self::Kernel,
             Self::Kernel => Self::Ours,
-        }
-    }
-
-    const fn carrier(self) -> &'static str {
-        match self {
-            Self::Ours => "raw",
-            Self::Kernel => "kernel",
         }
     }
 }
@@ -83,9 +123,10 @@ impl fmt::Display for Family {
     }
 }
 
-/// What the wire does to DCCP.
+/// What the wire carries, and what it does to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Faults {
+    pub(crate) over: Over,
     /// Arguments of netem, which acts on each direction by itself; `None`: no faults.
     pub(crate) netem: Option<&'static str>,
 }
@@ -162,43 +203,45 @@ impl Bed {
     /// Starts our server and waits until it listens.
     pub(crate) fn serve(
         &self,
+        over: Over,
         end: End,
         driver: Driver,
         family: Family,
     ) -> Result<Server, Failure> {
         let address = SocketAddr::new(self.address(end, family)?, self.lab.next_port());
-        let options = ["--via", end.carrier()];
+        let options = ["--via", over.carrier(end)];
         let command = self
             .lab
-            .serve_command(Proto::Dccp, driver, address, &options);
+            .serve_command(over.proto(), driver, address, &options);
         Server::start(&mut self.at(end, command)?, address)
     }
 
     /// Our client; `options` and targets follow the necessary ones.
     pub(crate) fn get(
         &self,
+        over: Over,
         end: End,
         driver: Driver,
         words: &[&str],
         folder: &Folder,
     ) -> Result<Command, Failure> {
-        let mut get = self.lab.get(Proto::Dccp, driver);
-        get.args(["--via", end.carrier()])
+        let mut get = self.lab.get(over.proto(), driver);
+        get.args(["--via", over.carrier(end)])
             .args(words)
             .current_dir(folder.path());
         self.at(end, get)
     }
 
     /// Starts the course project's server in the guest.
-    pub(crate) fn seed_server(&self) -> Result<Server, Failure> {
+    pub(crate) fn seed_server(&self, proto: Proto) -> Result<Server, Failure> {
         let address = SocketAddr::new(self.address(End::Kernel, Family::V4)?, self.lab.next_port());
-        let command = self.lab.seed_server_command(Proto::Dccp, address);
+        let command = self.lab.seed_server_command(proto, address);
         Server::start(&mut self.at(End::Kernel, command)?, address)
     }
 
     /// Starts a capture of what is on the wire now.
-    pub(crate) fn capture(&self, folder: &Folder) -> Result<Capture, Failure> {
-        Capture::start(folder, &self.interface, FILTER)
+    pub(crate) fn capture(&self, over: Over, folder: &Folder) -> Result<Capture, Failure> {
+        Capture::start(folder, &self.interface, over.filter())
     }
 
     /// Ends the capture of the group under way and returns its file, with the folder that holds it.
@@ -261,8 +304,17 @@ impl Place for Bed {
         self.in_guest(&format!(
             "tc qdisc replace dev vec0 parent 1:3 {queue} && tc qdisc replace dev ifb0 root {queue}"
         ))?;
+        if faults.over.proto() == Proto::Sctp {
+            let port = faults.over.udp_port();
+            // Linux 6.1 loses what it joins for GSO when it is to travel in UDP, so it is not to join.
+            let join = if port == 0 { 65536 } else { 1500 };
+            self.in_guest(&format!(
+                "ip link set vec0 gso_max_size {join} && cd /proc/sys/net/sctp &&
+                 echo {port} >udp_port && echo {port} >encap_port"
+            ))?;
+        }
         let folder = self.lab.folder()?;
-        let capture = self.capture(&folder)?;
+        let capture = self.capture(faults.over, &folder)?;
         *self.group_capture() = Some((capture, folder));
         Ok(())
     }

@@ -10,24 +10,36 @@ use crate::process::{self, Failure};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The fields asked for, in the order in which they are read.
-const FIELDS: [&str; 9] = [
+/// The fields asked for of every packet, in the order in which they are read, before those of its
+/// protocol.
+const FIELDS: [&str; 6] = [
     "frame.time_relative",
     "ip.src",
     "ipv6.src",
-    "dccp.srcport",
-    "dccp.type",
-    "dccp.checksum.status",
     "_ws.malformed",
     "_ws.expert.severity",
     "_ws.expert.message",
 ];
+
+/// What differs between protocols.
+#[derive(Clone, Copy)]
+struct Protocol {
+    /// The fields of the source port, of the kind of packet, and of what became of the checksum.
+    fields: [&'static str; 3],
+    /// Whether there is a checksum to check.
+    summed: bool,
+    /// Names a kind.
+    name: fn(&str) -> String,
+}
 
 /// tshark's word for a checksum that is right.
 const GOOD: &str = "1";
 
 /// tshark's least severity of what is wrong rather than worth a note: `PI_WARN`.
 const WARNING: u32 = 0x0060_0000;
+
+/// What tshark warns of in a SACK after a loss in a long flight, which is as it must be.
+const MANY_GAPS: &str = "More than 100 TSNs were gap-acknowledged";
 
 /// The packets of a capture.
 pub(crate) struct Dissected {
@@ -39,14 +51,34 @@ struct Packet {
     source: String,
     /// The source port of DCCP: both ends may have one address.
     port: String,
-    kind: &'static str,
+    kind: String,
     fault: Option<String>,
 }
 
 /// Has tshark read the DCCP packets of a file, and check each checksum.
 pub(crate) fn in_ip(file: &Path) -> Result<Dissected, Failure> {
-    dissect(file, &["-o", "dccp.check_checksum:TRUE"], true)
+    dissect(file, &["-o", "dccp.check_checksum:TRUE"], DCCP)
 }
+
+/// Has tshark read the SCTP packets of a file, in IP or in UDP, and check each CRC32c.
+pub(crate) fn sctp(file: &Path) -> Result<Dissected, Failure> {
+    dissect(file, &["-o", "sctp.checksum:CRC 32c"], SCTP)
+}
+
+const DCCP: Protocol = Protocol {
+    fields: ["dccp.srcport", "dccp.type", "dccp.checksum.status"],
+    summed: true,
+    name: |kind| packet_type(kind).to_owned(),
+};
+
+const SCTP: Protocol = Protocol {
+    fields: ["sctp.srcport", "sctp.chunk_type", "sctp.checksum.status"],
+    summed: true,
+    name: |chunks| {
+        let names: Vec<&str> = chunks.split(',').map(chunk_type).collect();
+        names.join(" ")
+    },
+};
 
 /// tshark knows DCCP in IP only: what reads it there is told to read it in UDP, on its own port.
 const IN_UDP: &str = "DissectorTable.get('udp.port'):add(6511, \
@@ -59,48 +91,56 @@ pub(crate) fn in_udp(file: &Path) -> Result<Dissected, Failure> {
     fs::write(&script, IN_UDP)?;
     let option = format!("lua_script:{}", script.display());
     let options = ["-X", &option, "-o", "dccp.check_checksum:FALSE"];
-    dissect(file, &options, false)
+    let protocol = Protocol {
+        summed: false,
+        ..DCCP
+    };
+    dissect(file, &options, protocol)
 }
 
-fn dissect(file: &Path, options: &[&str], summed: bool) -> Result<Dissected, Failure> {
+fn dissect(file: &Path, options: &[&str], protocol: Protocol) -> Result<Dissected, Failure> {
     let mut tshark = Command::new("tshark");
     tshark.arg("-r").arg(file).args(["-n", "-T", "fields"]);
-    for field in FIELDS {
+    for field in FIELDS.iter().chain(&protocol.fields) {
         tshark.args(["-e", field]);
     }
     let output = process::run(tshark.args(options), LIMIT)?.expect(0)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let packets: Option<Vec<Packet>> = text.lines().map(|line| read_packet(line, summed)).collect();
+    let packets: Option<Vec<Packet>> = text
+        .lines()
+        .map(|line| read_packet(line, protocol))
+        .collect();
     Ok(Dissected {
         packets: packets.ok_or("tshark said something else than was asked")?,
     })
 }
 
-fn read_packet(line: &str, summed: bool) -> Option<Packet> {
+fn read_packet(line: &str, protocol: Protocol) -> Option<Packet> {
     let fields: Vec<&str> = line.split('\t').collect();
     let [
         time,
         v4,
         v6,
-        port,
-        kind,
-        checksum,
         malformed,
         severities,
         messages,
+        port,
+        kind,
+        checksum,
     ] = fields[..]
     else {
         return None;
     };
-    let severe = severities
-        .split(',')
-        .filter_map(|severity| severity.parse::<u32>().ok())
-        .any(|severity| severity >= WARNING);
+    let severe = !messages.starts_with(MANY_GAPS)
+        && severities
+            .split(',')
+            .filter_map(|severity| severity.parse::<u32>().ok())
+            .any(|severity| severity >= WARNING);
     let fault = if kind.is_empty() {
-        Some("no DCCP packet".to_owned())
+        Some("not of the protocol".to_owned())
     } else if !malformed.is_empty() {
         Some("malformed".to_owned())
-    } else if summed && checksum != GOOD {
+    } else if protocol.summed && checksum != GOOD {
         Some("bad checksum".to_owned())
     } else if severe {
         Some(messages.to_owned())
@@ -111,13 +151,13 @@ fn read_packet(line: &str, summed: bool) -> Option<Packet> {
         milliseconds: time.parse::<f64>().ok()? * 1000.0,
         source: format!("{v4}{v6}"),
         port: port.to_owned(),
-        kind: name(kind),
+        kind: (protocol.name)(kind),
         fault,
     })
 }
 
 /// The name of a packet type (RFC 4340 §5.1).
-fn name(kind: &str) -> &'static str {
+fn packet_type(kind: &str) -> &'static str {
     match kind {
         "0" => "Request",
         "1" => "Response",
@@ -129,6 +169,29 @@ fn name(kind: &str) -> &'static str {
         "7" => "Reset",
         "8" => "Sync",
         "9" => "SyncAck",
+        _ => "?",
+    }
+}
+
+/// The name of a chunk type (RFC 9260 §3.2, RFC 8260 §2.1).
+fn chunk_type(number: &str) -> &'static str {
+    match number {
+        "0" => "DATA",
+        "1" => "INIT",
+        "2" => "INIT-ACK",
+        "3" => "SACK",
+        "4" => "HEARTBEAT",
+        "5" => "HEARTBEAT-ACK",
+        "6" => "ABORT",
+        "7" => "SHUTDOWN",
+        "8" => "SHUTDOWN-ACK",
+        "9" => "ERROR",
+        "10" => "COOKIE-ECHO",
+        "11" => "COOKIE-ACK",
+        "14" => "SHUTDOWN-COMPLETE",
+        "64" => "I-DATA",
+        "132" => "PAD",
+        "192" => "FORWARD-TSN",
         _ => "?",
     }
 }
