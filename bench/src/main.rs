@@ -6,7 +6,10 @@
 //! the client is this one.
 
 mod bulk;
-#[expect(dead_code, reason = "shared with the benchmark of DCCP, which needs more of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the benchmark of DCCP, which needs more of it"
+)]
 #[path = "../../tests/benches/dccp/children.rs"]
 mod children;
 mod gets;

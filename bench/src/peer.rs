@@ -29,7 +29,7 @@ const WINDOW: u32 = 4 << 20;
 const TICK: Duration = Duration::from_millis(5);
 
 /// How long a download may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A stack with one association, between a client and a server on stream 0.
 pub(crate) trait Peer {

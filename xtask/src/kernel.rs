@@ -15,7 +15,7 @@ use crate::{Result, build, packages};
 /// those without need the processor: one guest of each sort suits two cores.
 const GUESTS: [(&str, &[&str]); 2] = [
     ("plain", &["matrix", "peers", "trace", "limits", "memory"]),
-    ("netem", &["matrix-netem", "repair"]),
+    ("netem", &["matrix-netem", "repair", "failover"]),
 ];
 
 /// Runs the cases whose names contain one of the filters, or all; `--list` prints their names.

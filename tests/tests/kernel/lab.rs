@@ -110,6 +110,11 @@ impl Lab {
         Ok(lab)
     }
 
+    /// The program under test.
+    pub(crate) fn cli(&self) -> &Path {
+        &self.cli
+    }
+
     /// The folder that is served.
     pub(crate) fn site(&self) -> PathBuf {
         self.scratch.join("site")

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "it is its own test harness")]
 
 mod capture;
+mod failover;
 mod lab;
 mod limits;
 mod matrix;
@@ -110,6 +111,7 @@ fn all_groups() -> Vec<Group> {
         memory::group(),
         matrix::netem(),
         repair::group(),
+        failover::group(),
     ]
 }
 
