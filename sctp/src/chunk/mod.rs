@@ -221,12 +221,16 @@ pub fn put_with_parameters(
     let start = out.len();
     put(out, kind, flags, fill);
     let value = out.get(start + RawChunk::HEADER_LEN + fixed..);
-    let last = Parameters::of(value.unwrap_or_default())
-        .map_while(Result::ok)
-        .last();
-    let Some(padding) = last.map(|last| padded(last.whole.len()) - last.whole.len()) else {
+    let value = value.unwrap_or_default();
+    let lengths = Parameters::of(value).map_while(Result::ok);
+    let (mut end, mut padding) = (0, 0);
+    for length in lengths.map(|parameter| parameter.whole.len()) {
+        end += padded(length);
+        padding = padded(length) - length;
+    }
+    if end != value.len() {
         return;
-    };
+    }
     let end = out.len() - padding;
     out.truncate(end);
     close_length(out, start);

@@ -93,12 +93,6 @@ fn assert_written_again(raw: RawChunk<'_>, chunk: &Chunk<'_>) {
         (Chunk::Sack(_) | Chunk::ForwardTsn(_) | Chunk::Init(_) | Chunk::InitAck(_), _) => {
             assert_eq!(values(chunk), values(&read));
         }
-        // What looks like padding of the last parameter is none of it.
-        (Chunk::Init(init), Chunk::Init(read)) | (Chunk::InitAck(init), Chunk::InitAck(read)) => {
-            assert!(init.raw_parameters.starts_with(read.raw_parameters));
-            assert_eq!(init.initiate_tag, read.initiate_tag);
-            assert_eq!(init.initial_tsn, read.initial_tsn);
-        }
         _ => assert_eq!(chunk, &read),
     }
     if let Chunk::Data(data) = chunk {
