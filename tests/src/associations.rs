@@ -272,6 +272,12 @@ impl Talker {
         self.downloads.get(&stream)
     }
 
+    /// Whether something is asked for on a stream, or is about to be.
+    pub fn is_busy(&self, stream: u16) -> bool {
+        let waits = self.wishes.iter().any(|(_, of, _)| *of == stream);
+        waits || self.download(stream).is_some_and(|one| one.done.is_none())
+    }
+
     /// Whether all that was asked for has come.
     pub fn has_everything(&self) -> bool {
         self.wishes.is_empty() && self.downloads.values().all(|one| one.done.is_some())

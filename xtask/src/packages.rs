@@ -38,6 +38,9 @@ pub(crate) const KERNEL_TESTS: &[Tool] = &[
 /// What the wire tests need beside that: a namespace, and a judge of what was captured.
 pub(crate) const WIRE_TESTS: &[Tool] = &[tool("unshare", "util-linux"), tool("tshark", "tshark")];
 
+/// What the tests of the program let talk to it: usrsctp's client.
+pub(crate) const PEERS: &[Tool] = &[tool("/usr/lib/usrsctp/http_client", "libusrsctp-examples")];
+
 /// What libFuzzer is built with.
 pub(crate) const FUZZ: &[Tool] = &[tool("c++", "g++")];
 

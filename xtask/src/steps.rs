@@ -64,6 +64,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         packages::BOOT,
         packages::KERNEL_TESTS,
         packages::WIRE_TESTS,
+        packages::PEERS,
         packages::FUZZ,
     ])?;
     let mut summary = Vec::new();

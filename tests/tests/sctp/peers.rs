@@ -208,7 +208,7 @@ fn they_ask<S: Stack>(stack: impl Fn() -> S, size: u64, loss: u32, seed: u64) {
         client.received
     );
     assert_eq!(client.stack.complaints(), [""; 0], "{ladder}");
-    println!(
+    eprintln!(
         "they had {size} bytes, loss {loss}, after {:?}",
         network.elapsed()
     );
@@ -236,7 +236,7 @@ fn we_ask<S: Stack>(stack: impl Fn() -> S, size: u64, loss: u32, seed: u64) {
         complaints.all(|why| why.starts_with("SHUTDOWN_COMPLETE")),
         "{ladder}"
     );
-    println!(
+    eprintln!(
         "we had {size} bytes, loss {loss}, after {:?}",
         network.elapsed()
     );

@@ -93,7 +93,8 @@ impl Stack for Peer {
         let (other, packet) = (self.other(), Bytes::copy_from_slice(packet));
         let handled = self.endpoint.handle(now, other, None, None, packet);
         match (handled, &mut self.association) {
-            (Some((handle, DatagramEvent::NewAssociation(new))), None) => {
+            // An INIT that comes again makes it begin anew.
+            (Some((handle, DatagramEvent::NewAssociation(new))), _) if !self.connected => {
                 self.association = Some((handle, new));
             }
             (Some((_, DatagramEvent::AssociationEvent(event))), Some((_, association))) => {
