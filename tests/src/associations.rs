@@ -353,6 +353,8 @@ impl Talker {
                 payload,
                 ..
             } => self.on_request(id, stream, &payload),
+            // Of an association that another one has taken the place of.
+            Event::Message { .. } if self.id != Some(id) => {}
             Event::Message {
                 stream, payload, ..
             } => self.on_part(now, stream, &payload),

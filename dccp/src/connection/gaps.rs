@@ -40,7 +40,7 @@ pub(crate) enum Place {
         /// Packets now known to be lost.
         lost: u64,
     },
-    /// It came before.
+    /// It came before, or is further behind than what came is remembered and was told to be lost.
     Duplicate,
 }
 
@@ -83,11 +83,12 @@ impl Gaps {
             let bit = u32::try_from(ahead.unsigned_abs())
                 .ok()
                 .and_then(|by| 1u128.checked_shl(by));
-            if let Some(bit) = bit {
-                if self.recent & bit != 0 {
-                    return Place::Duplicate;
-                }
-                self.recent |= bit;
+            match bit {
+                Some(bit) if self.recent & bit != 0 => return Place::Duplicate,
+                Some(bit) => self.recent |= bit,
+                // What came is forgotten that far back, and what did not was told to be lost.
+                None if !self.open.iter().any(|gap| gap.holds(seq)) => return Place::Duplicate,
+                None => {}
             }
             if ahead < 0 {
                 self.late += 1;
@@ -109,8 +110,7 @@ impl Gaps {
     }
 
     fn fill(&mut self, seq: Seq) {
-        let within = |gap: &Gap| seq.is_within(gap.first, gap.last());
-        let Some(index) = self.open.iter().position(within) else {
+        let Some(index) = self.open.iter().position(|gap| gap.holds(seq)) else {
             return;
         };
         let gap = self.open[index];
@@ -153,6 +153,10 @@ impl Gaps {
 }
 
 impl Gap {
+    const fn holds(&self, seq: Seq) -> bool {
+        seq.is_within(self.first, self.last())
+    }
+
     const fn last(&self) -> Seq {
         self.first.plus(self.length - 1)
     }
