@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_known_however_far_behind_it_is() {
+        let mut numbers: Vec<u64> = (1..=300).collect();
+        numbers.extend([300, 173, 172, 1]);
+        let told = feed(&mut Gaps::default(), &numbers);
+        assert!(told[..300].iter().all(Option::is_some));
+        assert_eq!(told[300..], [None; 4]);
+        // What is missing and was not told to be lost is new, however large the hole.
+        assert_eq!(feed(&mut Gaps::default(), &[1, 300, 2]), [Some(0); 3]);
+    }
+
+    #[test]
     fn a_late_packet_fills_its_place_in_a_hole() {
         let mut gaps = Gaps::default();
         let told = feed(&mut gaps, &[1, 5, 3, 6, 7]);
