@@ -40,7 +40,7 @@ pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
 /// What to do where a carrier is not to be had.
 pub(crate) const TRY_UDP: &str = "--via udp needs nothing of the kernel";
 
-/// A failure that a person is told of.
+/// A failure that a person is told of, in one line: what happened, and what to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
@@ -110,7 +110,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.hint {
-            Some(hint) => write!(f, "\n  {hint}"),
+            Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
     }
