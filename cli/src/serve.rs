@@ -467,7 +467,7 @@ fn confine(options: &Options, root: &Root) -> Result<Vec<(Level, String)>, Serve
         root.check()
             .map_err(|error| ServeError::Root(options.root.clone(), error))?;
         told.push((Level::Debug, format!("became user {user}\n")));
-    } else if geteuid().is_root() {
+    } else if geteuid().is_root() && !options.bind.iter().all(|at| at.ip().is_loopback()) {
         let text = "running as root: --user NAME gives that up once the ports are open\n";
         told.push((Level::Warn, text.to_owned()));
     }
