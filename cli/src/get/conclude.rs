@@ -33,7 +33,7 @@ pub(super) fn conclude(
     started: Instant,
     report: &mut Report,
 ) -> Result<(), Failed> {
-    note_answer(report, &outcome, started);
+    note_answer(report, &outcome);
     let done = match result {
         Ok(done) => done,
         Err(error) => return Err(give_up(output, &outcome, error)),
@@ -135,10 +135,10 @@ pub(super) fn conclude(
 }
 
 /// Notes what the server said, however it ended.
-fn note_answer(report: &mut Report, outcome: &Outcome, started: Instant) {
+fn note_answer(report: &mut Report, outcome: &Outcome) {
     report.size_download = outcome.transferred;
-    let after = |time: Instant| seconds(time.saturating_duration_since(started));
-    report.time_starttransfer = outcome.answered.map(after);
+    let answered = outcome.answered;
+    report.time_starttransfer = answered.map(|time| seconds(report.since_began(time)));
     if let Some(head) = &outcome.head {
         let response = &head.response;
         report.http_code = response.status.code();

@@ -207,6 +207,10 @@ impl<K: Known> Stack for Metered<K> {
     }
 
     fn poll_event(&mut self) -> Option<(K::Id, StackEvent)> {
+        if self.paused.is_some() {
+            // A stack hands up at once what it holds when the peer has ended the connection.
+            return None;
+        }
         let (id, event) = self.stack.poll_event()?;
         match &event {
             StackEvent::Connected { streams, .. } => {

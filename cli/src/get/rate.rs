@@ -14,7 +14,7 @@ use crate::clock;
 /// How much comes in one receive call at most.
 const LARGEST: u64 = 64 << 10;
 
-/// The time for which a socket's buffer holds what comes too fast.
+/// The time for which a buffer holds what comes too fast.
 const QUEUE: Duration = Duration::from_millis(500);
 
 /// How long bytes may wait here that are here already.
@@ -25,8 +25,19 @@ pub(super) fn reading_time(rate: u64) -> Duration {
 /// The receive buffer in bytes of a packet socket that is read at `rate`: packets that wait longer
 /// would only make the acknowledgements late.
 pub(super) fn receive_buffer(rate: u64, largest: usize) -> usize {
-    let bytes = rate / 2;
-    usize::try_from(bytes).map_or(largest, |bytes| bytes.max(LARGEST as usize).min(largest))
+    usize::try_from(in_queue(rate)).map_or(largest, |bytes| bytes.min(largest))
+}
+
+/// The window in bytes of a stack that hands up data at `rate`: what would wait longer may as well
+/// wait at the server.
+pub(super) fn window(rate: u64, largest: u32) -> u32 {
+    u32::try_from(in_queue(rate)).map_or(largest, |bytes| bytes.min(largest))
+}
+
+/// How many bytes come in the time of a queue, and at least what one call brings.
+fn in_queue(rate: u64) -> u64 {
+    let millis = u64::try_from(QUEUE.as_millis()).unwrap_or(u64::MAX);
+    (rate.saturating_mul(millis) / 1000).max(LARGEST)
 }
 
 fn time_for(bytes: u64, rate: u64) -> Duration {
@@ -162,5 +173,9 @@ mod tests {
         assert_eq!(receive_buffer(100, 4 << 20), 64 << 10);
         assert_eq!(receive_buffer(1 << 20, 4 << 20), 512 << 10);
         assert_eq!(receive_buffer(u64::MAX, 4 << 20), 4 << 20);
+        assert_eq!(
+            (window(100, 4 << 20), window(u64::MAX, 4 << 20)),
+            (64 << 10, 4 << 20)
+        );
     }
 }

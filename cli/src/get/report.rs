@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -20,6 +20,9 @@ use crate::terminal;
 /// from the beginning of the last attempt.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Report {
+    /// When the attempt under way began.
+    #[serde(skip)]
+    pub(super) began: Option<Instant>,
     /// As typed, with its transport.
     pub(super) url: String,
     /// Where it was found in the end.
@@ -74,8 +77,15 @@ impl Report {
         }
     }
 
-    /// Takes note of how it ended, and after what time.
-    pub(super) fn ended(&mut self, took: Duration, failure: Option<&Failure>) {
+    /// How long after the beginning of the attempt that was.
+    pub(super) fn since_began(&self, time: Instant) -> Duration {
+        let began = self.began.unwrap_or(time);
+        time.saturating_duration_since(began)
+    }
+
+    /// Takes note of how it ended, and when.
+    pub(super) fn ended(&mut self, now: Instant, failure: Option<&Failure>) {
+        let took = self.since_began(now);
         self.time_total = seconds(took);
         if !took.is_zero() {
             self.speed_download = (self.size_download as f64 / took.as_secs_f64()) as u64;

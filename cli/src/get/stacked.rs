@@ -299,6 +299,12 @@ fn sctp_stack(
         peers: peers(job, remote).collect(),
     };
     let config = carrier::sctp_config(carrier, remote.ip(), told, job.mtu);
+    let config = sctp::Config {
+        receive_buffer: job.limit_rate.map_or(config.receive_buffer, |rate| {
+            rate::window(rate, config.receive_buffer)
+        }),
+        ..config
+    };
     carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)
 }
 

@@ -39,8 +39,6 @@ pub(super) struct Progress {
     pub(super) deadline: Option<Instant>,
     /// When no other attempt may begin any more.
     last_attempt: Option<Instant>,
-    /// When the attempt under way began.
-    began: Option<Instant>,
     /// What is told of it in the end.
     pub(super) report: Report,
 }
@@ -73,7 +71,6 @@ impl<'a> Task<'a> {
                 attempt: 0,
                 deadline: None,
                 last_attempt: None,
-                began: None,
                 report: Report::of(job),
             },
         }
@@ -89,7 +86,7 @@ impl<'a> Task<'a> {
             return false;
         }
         let progress = &mut self.progress;
-        progress.began = Some(now);
+        progress.report.began = Some(now);
         if self.output.is_none() {
             progress.deadline = self.job.max_time.map(|limit| now + limit);
             progress.last_attempt = self.job.retry_max_time.map(|limit| now + limit);
@@ -180,8 +177,7 @@ impl Progress {
             }
             failure
         });
-        self.report
-            .ended(self.since_began(clock()), failure.as_ref());
+        self.report.ended(clock(), failure.as_ref());
         let mut ended = match failure {
             None => Ended::Done,
             Some(failure) => Ended::Failed(failure.about(job.typed()).report("get")),
@@ -198,13 +194,9 @@ impl Progress {
 
     /// Takes note of the connection that was made for it.
     pub(super) fn connected(&mut self, link: &Link) {
-        let (found, established) = (
-            self.since_began(link.found),
-            self.since_began(link.established),
-        );
         let report = &mut self.report;
-        report.time_namelookup = Some(seconds(found));
-        report.time_connect = Some(seconds(established));
+        report.time_namelookup = Some(seconds(report.since_began(link.found)));
+        report.time_connect = Some(seconds(report.since_began(link.established)));
         report.num_connects += 1;
         self.carried(link);
     }
@@ -214,12 +206,6 @@ impl Progress {
         self.report.remote_ip = Some(link.remote.ip().to_string());
         self.report.remote_port = Some(link.remote.port());
         self.report.carrier = Some(link.carrier.to_string());
-    }
-
-    /// How long after the beginning of the attempt that was.
-    pub(super) fn since_began(&self, time: Instant) -> Duration {
-        let began = self.began.unwrap_or(time);
-        time.saturating_duration_since(began)
     }
 
     /// Takes note of an attempt that failed only because another one did on the same association:
