@@ -57,6 +57,9 @@ pub struct Transmit {
     pub ecn: Ecn,
     /// `Some(n)`: a train of packets of `n` bytes each, the last may be shorter.
     pub segment_size: Option<NonZeroUsize>,
+    /// Whether IP may cut it, so without DF: one packet with a chunk that was cut when the path took
+    /// larger ones, and that cannot be cut again (RFC 9260 §6.9: "IP fragmentation MUST be used").
+    pub may_fragment: bool,
 }
 
 /// How to send a message.

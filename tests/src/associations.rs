@@ -587,6 +587,7 @@ impl Node for Talker {
             destination: transmit.path.remote,
             ecn: Ecn::NotEct,
             segment_size: transmit.segment_size,
+            may_fragment: transmit.may_fragment,
         })
     }
 

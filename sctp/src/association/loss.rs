@@ -19,6 +19,9 @@ const MISSES: u8 = 3;
 /// Later packets that arrived and make a packet lost.
 const LATER_PACKETS: u64 = 3;
 
+/// Silences in a row that make a path's packets too large: the first may be congestion's.
+const BLACK_HOLE: u32 = 2;
+
 /// No probe for the tail until something is acknowledged.
 const NO_MORE_PROBES: u32 = u32::MAX;
 
@@ -169,6 +172,30 @@ impl Association {
         self.paths[path].timed = None;
     }
 
+    /// What was polled last never left: it is marked for retransmission, which is no sign of
+    /// congestion.
+    pub(super) fn lose_unsent(&mut self, now: Instant) {
+        let mut lost = std::mem::take(&mut self.scratch.lost);
+        lost.clear();
+        let first = self.first_polled;
+        let unsent = self.flight.tsns().filter(|(_, sent)| sent.packet >= first);
+        lost.extend(unsent.map(|(tsn, _)| tsn));
+        for tsn in &lost {
+            self.mark_lost(now, *tsn, false);
+        }
+        self.scratch.lost = lost;
+    }
+
+    /// Data went unanswered for as long as it is waited for. A path that stays so, though other
+    /// packets may pass it, perhaps takes no packets of this size (RFC 8899 §4.3).
+    fn on_silence(&mut self, index: usize) {
+        let path = &mut self.paths[index];
+        path.silences += 1;
+        if path.silences == BLACK_HOLE && path.mtu.on_black_hole() {
+            self.on_packet_size(index);
+        }
+    }
+
     pub(super) fn stop_data_timers(&mut self, path: usize) {
         let timers = &mut self.paths[path].timers;
         timers.stop(PathTimer::Retransmit);
@@ -211,12 +238,8 @@ impl Association {
         if zero_window && answered {
             return;
         }
-        path.congestion.on_timeout(now);
-        path.timeouts += 1;
-        if path.timeouts == 2 && path.mtu.on_black_hole() {
-            let size = path.mtu.current();
-            self.on_packet_size(cx, index, size);
-        }
+        self.on_silence(index);
+        self.paths[index].congestion.on_timeout(now);
         self.on_path_error(cx, now, index);
         if !self.state.is_closed() {
             self.suspect(cx, now, index);
@@ -250,6 +273,7 @@ impl Association {
         }
         self.paths[index].tail_probes += 1;
         if self.paths[index].tail_probes >= 2 && self.paths.has_other(index) {
+            self.on_silence(index);
             self.suspect(cx, now, index);
             return;
         }

@@ -117,6 +117,8 @@ pub(crate) struct Association {
     /// A SACK came since the last T3-rtx expiry.
     heard: bool,
     next_packet: u64,
+    /// The first packet with DATA of those that were polled last, if there was one.
+    first_polled: u64,
     forward_tsn: bool,
     control: VecDeque<(usize, Control)>,
     /// Where the last DATA came from: there SACKs go (RFC 9260 §6.4).
@@ -212,6 +214,7 @@ impl Association {
             window_probe: WindowProbe::None,
             heard: false,
             next_packet: 1,
+            first_polled: 1,
             forward_tsn: false,
             control: VecDeque::new(),
             sack_path: 0,
@@ -333,15 +336,14 @@ impl Association {
     }
 
     /// The socket did not take the last packets to this address: they were too large.
-    pub(crate) fn on_rejected(&mut self, address: IpAddr, limit: usize) {
+    pub(crate) fn on_rejected(&mut self, now: Instant, address: IpAddr, limit: usize) {
         let Some(path) = self.paths.find(address) else {
             return;
         };
         if self.paths[path].mtu.set_limit(limit) {
-            let size = self.paths[path].mtu.current();
-            self.paths[path].congestion.set_packet(size - Header::LEN);
-            self.path_event(path, PathChange::PacketSize(size));
+            self.on_packet_size(path);
         }
+        self.lose_unsent(now);
     }
 
     /// Makes an address of the peer the primary path, if it has that address.

@@ -95,12 +95,13 @@ impl Mtu {
         None
     }
 
-    /// A HEARTBEAT ACK with this nonce came. Returns the new size, if it answers the probe.
-    pub(crate) fn on_answer(&mut self, nonce: u64) -> Option<usize> {
-        let probe = self.probe.filter(|probe| probe.nonce == nonce)?;
-        self.probe = None;
+    /// A HEARTBEAT ACK with this nonce came. Returns whether it answers the probe.
+    pub(crate) fn on_answer(&mut self, nonce: u64) -> bool {
+        let Some(probe) = self.probe.take_if(|probe| probe.nonce == nonce) else {
+            return false;
+        };
         self.current = self.current.max(probe.size);
-        Some(self.current)
+        true
     }
 
     pub(crate) const fn probe(&self) -> Option<Probe> {
@@ -140,8 +141,9 @@ mod tests {
             probes += 1;
             mtu.begin(size, probes);
             if size <= fits {
-                assert_eq!(mtu.on_answer(probes + 1), None, "another's answer");
-                assert_eq!(mtu.on_answer(probes), Some(size));
+                assert!(!mtu.on_answer(probes + 1), "another's answer");
+                assert!(mtu.on_answer(probes));
+                assert_eq!(mtu.current(), size);
             } else {
                 assert!(mtu.on_timeout().is_some());
                 assert!(mtu.on_timeout().is_some());

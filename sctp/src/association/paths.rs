@@ -91,8 +91,8 @@ pub(crate) struct PathState {
     pub(crate) flight: usize,
     /// Errors in a row (RFC 9260 §8.2).
     pub(crate) errors: u32,
-    /// T3-rtx expiries in a row.
-    pub(crate) timeouts: u32,
+    /// How often data went unanswered, since some was acknowledged.
+    pub(crate) silences: u32,
     /// Probes for the tail since something was acknowledged.
     pub(crate) tail_probes: u32,
     /// Packets that may go whatever the window says: fast retransmission, probes.
@@ -136,7 +136,7 @@ impl PathState {
             timers: PathTimers::default(),
             flight: 0,
             errors: 0,
-            timeouts: 0,
+            silences: 0,
             tail_probes: 0,
             credit: 0,
             beat: None,

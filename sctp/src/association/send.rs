@@ -32,6 +32,8 @@ struct Packet {
     size: usize,
     path: usize,
     takes_data: bool,
+    /// Whether packets of the same train are before it.
+    follows: bool,
 }
 
 /// Whether a control chunk found its place.
@@ -76,9 +78,9 @@ impl Association {
     ) -> Option<Transmit> {
         let path = self.next_path(cx, now)?;
         if self.paths[path].mtu.set_limit(limit) {
-            let size = self.paths[path].mtu.current();
-            self.on_packet_size(cx, path, size);
+            self.on_packet_size(path);
         }
+        self.first_polled = self.next_packet;
         let start = out.len();
         let mut packet = Packet {
             start,
@@ -88,6 +90,7 @@ impl Association {
             takes_data: self.state.sends_data()
                 && !self.state.is_setup()
                 && path == self.paths.current,
+            follows: false,
         };
         self.header().encode(out);
         let alone = self.write_control(cx, limit, out, &mut packet);
@@ -105,6 +108,12 @@ impl Association {
         }
         packet::finish(out, start);
         let segment = out.len() - start;
+        let has_data = self.first_polled != self.next_packet;
+        let may_fragment = has_data && segment > packet.size;
+        if may_fragment {
+            // Should the socket not take this either, it is not offered again and again.
+            self.first_polled = self.next_packet;
+        }
         if segment == packet.size && packet.takes_data && !alone && !self.state.is_setup() {
             self.extend_train(cx, now, out, packet, budget);
         }
@@ -113,6 +122,7 @@ impl Association {
             path: self.paths[path].path,
             ecn: Ecn::NotEct,
             segment_size: NonZeroUsize::new(segment).filter(|_| out.len() - start > segment),
+            may_fragment,
         })
     }
 
@@ -271,6 +281,7 @@ impl Association {
         mut budget: usize,
     ) {
         let first = packet.start;
+        packet.follows = true;
         for _ in 1..cx.config.max_train {
             let start = out.len();
             if start + packet.size - first > MAX_TRAIN_BYTES {
@@ -308,8 +319,9 @@ impl Association {
         loop {
             let empty = out.len() == packet.start + Header::LEN;
             let room = packet.size.saturating_sub(out.len() - packet.start);
+            let alone = empty && !packet.follows;
             let done = match self.flight.next_lost() {
-                Some(tsn) => !self.resend(now, tsn, out, packet.path, room, empty),
+                Some(tsn) => !self.resend(now, tsn, out, packet.path, room, alone),
                 None => !self.send_new(cx, now, out, packet.path, room, empty),
             };
             if done {
@@ -328,7 +340,7 @@ impl Association {
         }
     }
 
-    /// Appends a chunk that is marked for retransmission, if it fits.
+    /// Appends a chunk that is marked for retransmission, if it fits or would be `alone`.
     fn resend(
         &mut self,
         now: Instant,
@@ -336,7 +348,7 @@ impl Association {
         out: &mut Vec<u8>,
         index: usize,
         room: usize,
-        empty: bool,
+        alone: bool,
     ) -> bool {
         let interleaved = self.flight.is_interleaved();
         let packet = self.next_packet;
@@ -345,9 +357,9 @@ impl Association {
         };
         let header = Data::header_len(interleaved);
         let size = crate::wire::padded(header + sent.piece.payload.len());
-        // One that is larger than the path now takes goes alone: it cannot be cut any more
-        // (RFC 9260 §6.9).
-        if size > room && !empty {
+        // One that is larger than the path now takes goes alone, for IP to fragment: it cannot be
+        // cut any more (RFC 9260 §6.9).
+        if size > room && !alone {
             return false;
         }
         sent.path = index;

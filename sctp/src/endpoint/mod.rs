@@ -308,17 +308,16 @@ impl Endpoint {
         self.connections.next_due()
     }
 
-    /// Tells that the packets polled last were not sent: the path takes at most `limit` bytes. They
-    /// count as lost; what is cut from now on is smaller. A DATA chunk that was cut for larger
-    /// packets cannot be cut again (RFC 9260 §6.9): if the path never takes it, the association
-    /// ends as one whose peer is silent.
+    /// Tells that the packets polled last were not sent: the path takes at most `limit` bytes. What
+    /// they held is sent again at once, and what is cut from now on is smaller. A DATA chunk that was
+    /// cut for larger packets cannot be cut again (RFC 9260 §6.9): it goes alone, in a packet that
+    /// IP may fragment ([`Transmit::may_fragment`]).
     pub fn handle_rejected(&mut self, now: Instant, limit: usize) {
-        let _ = now;
         let Some((id, address)) = self.polled else {
             return;
         };
         if let Some(association) = self.connections.named(id) {
-            association.on_rejected(address, limit);
+            association.on_rejected(now, address, limit);
             self.settle(id.slot);
         }
     }
@@ -339,6 +338,7 @@ impl Endpoint {
                     path,
                     ecn: Ecn::NotEct,
                     segment_size: None,
+                    may_fragment: false,
                 });
             }
         }

@@ -32,7 +32,7 @@ pub struct Config {
     pub reordering_delay: Duration,
     /// How many in a thousand are damaged.
     pub corruption: u32,
-    /// The largest IP packet in bytes.
+    /// The largest IP packet in bytes; what may be fragmented may be larger.
     pub mtu: usize,
     /// When the MTU changes, since the beginning, and to what.
     pub mtu_changes: Vec<(Duration, usize)>,
@@ -151,6 +151,8 @@ pub struct Passing<'a> {
     pub at: Duration,
     /// To whom it goes.
     pub destination: SocketAddr,
+    /// Whether it may be fragmented.
+    pub may_fragment: bool,
     /// Its bytes.
     pub payload: &'a [u8],
 }
@@ -182,6 +184,7 @@ pub(super) struct Sent {
     pub(super) at: Duration,
     pub(super) destination: SocketAddr,
     pub(super) ecn: Ecn,
+    pub(super) may_fragment: bool,
     pub(super) payload: Bytes,
 }
 
@@ -273,7 +276,11 @@ impl Pipe {
     pub(super) fn send(&mut self, now: Instant, sent: Sent) -> Passed {
         let chosen = self.chosen(&sent);
         let Sent {
-            at, ecn, payload, ..
+            at,
+            ecn,
+            may_fragment,
+            payload,
+            ..
         } = sent;
         let by_chance = self.by_chance();
         let jitter = self.random.up_to(self.config.jitter);
@@ -282,7 +289,7 @@ impl Pipe {
         let size = payload.len() + self.carrier.overhead();
         let mut fate = chosen.unwrap_or(by_chance);
         if chosen.is_none() {
-            if size > self.mtu(at) {
+            if size > self.mtu(at) && !may_fragment {
                 fate = Fate::TooBig;
             } else if self.config.blackholes.iter().any(|hole| hole.contains(&at)) {
                 fate = Fate::Blackhole;
@@ -340,6 +347,7 @@ impl Pipe {
             index,
             at: sent.at,
             destination: sent.destination,
+            may_fragment: sent.may_fragment,
             payload: &sent.payload,
         })
     }
