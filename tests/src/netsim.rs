@@ -16,7 +16,7 @@ use bytes::Bytes;
 use transport::Ecn;
 
 use pipe::Sent;
-pub use pipe::{Choose, Config, Fate, Passing, Pipe, PipeStats};
+pub use pipe::{Choose, Config, EcnTreatment, Fate, Passing, Pipe, PipeStats};
 pub use trace::{Entry, Line, Trace};
 
 use crate::pair::epoch;

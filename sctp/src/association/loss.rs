@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::ecn::end_window;
 use super::flight::Standing;
 use super::timers::PathTimer;
 use super::{Association, Context, State, WindowProbe};
@@ -144,7 +145,7 @@ impl Association {
         }
         if congestion && packet >= path.recovery {
             path.congestion.on_loss(now);
-            path.recovery = self.next_packet;
+            end_window(path, &self.flight, self.next_packet);
             // RFC 9260 §7.2.4 (3): the first packet goes at once, whatever the window says.
             path.credit = 1;
         }
@@ -191,6 +192,7 @@ impl Association {
     fn on_silence(&mut self, index: usize) {
         let path = &mut self.paths[index];
         path.silences += 1;
+        path.ect.on_silence();
         if path.silences == BLACK_HOLE && path.mtu.on_black_hole() {
             self.on_packet_size(index);
         }
@@ -233,7 +235,7 @@ impl Association {
         path.tail_probes = NO_MORE_PROBES;
         path.credit = 0;
         path.rto.back_off(cx.config);
-        path.recovery = self.next_packet;
+        end_window(path, &self.flight, self.next_packet);
         // RFC 9260 §6.1 A: a closed window is no error while the peer answers, nor congestion.
         if zero_window && answered {
             return;

@@ -1,6 +1,7 @@
 //! One association (RFC 9260): its states, its paths, and the data both ways.
 
 pub mod congestion;
+mod ecn;
 mod flight;
 mod handshake;
 mod heartbeat;
@@ -31,6 +32,7 @@ pub use inbound::OVERHEAD;
 pub(crate) use state::{Setup, State};
 pub use stats::{PathStats, Stats, StreamStats};
 
+use self::ecn::Ecn;
 use self::flight::{Flight, Range};
 use self::inbound::Inbound;
 use self::outbound::Outbound;
@@ -120,6 +122,7 @@ pub(crate) struct Association {
     /// The first packet with DATA of those that were polled last, if there was one.
     first_polled: u64,
     forward_tsn: bool,
+    ecn: Ecn,
     control: VecDeque<(usize, Control)>,
     /// Where the last DATA came from: there SACKs go (RFC 9260 §6.4).
     sack_path: usize,
@@ -216,6 +219,7 @@ impl Association {
             next_packet: 1,
             first_polled: 1,
             forward_tsn: false,
+            ecn: Ecn::default(),
             control: VecDeque::new(),
             sack_path: 0,
             timers: Timers::default(),
@@ -340,7 +344,7 @@ impl Association {
         let Some(path) = self.paths.find(address) else {
             return;
         };
-        if self.paths[path].mtu.set_limit(limit) {
+        if self.paths[path].mtu.on_rejected(limit) {
             self.on_packet_size(path);
         }
         self.lose_unsent(now);

@@ -59,6 +59,20 @@ impl Mtu {
         smaller
     }
 
+    /// The socket did not take a packet, and takes no more than this. One that cannot tell how much
+    /// it takes names one byte less than it was given: then the next size that paths often have
+    /// comes closer than all sizes between. Returns whether packets became smaller.
+    pub(crate) fn on_rejected(&mut self, limit: usize) -> bool {
+        let tried = self.current;
+        let smaller = self.set_limit(limit);
+        if smaller && self.current + 4 >= tried {
+            let mut below = SIZES.into_iter().rev().chain([self.base]);
+            let next = below.find(|size| *size < tried);
+            self.current = next.unwrap_or(self.current);
+        }
+        smaller
+    }
+
     /// Notes that the path carried user data.
     pub(crate) const fn on_sent(&mut self, bytes: usize) {
         self.carried = self.carried.saturating_add(bytes);
@@ -160,6 +174,23 @@ mod tests {
         assert_eq!(search(65_507, 1452), (1452, 2));
         assert_eq!(search(1300, 65_507), (1200, 1));
         assert_eq!(search(65_507, 1430), (1428, 2));
+    }
+
+    #[test]
+    fn so6_a_socket_that_cannot_tell_what_it_takes_is_asked_seldom() {
+        let mut mtu = Mtu::new(&Config::default());
+        mtu.begin(65_504, 1);
+        mtu.on_answer(1);
+        assert!(mtu.on_rejected(9000));
+        assert_eq!(mtu.current(), 9000, "one that can is believed");
+        let mut asked = 0;
+        while mtu.current() > 1252 {
+            assert!(mtu.on_rejected(mtu.current() - 1));
+            asked += 1;
+        }
+        assert_eq!((mtu.current(), asked), (1200, 6));
+        assert!(mtu.on_rejected(1199), "below the base it is asked for all");
+        assert_eq!(mtu.current(), 1196);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::congestion::Congestion;
+use super::ecn::Passage;
 use super::mtu::Mtu;
 use super::rto::Rto;
 use super::timers::PathTimers;
@@ -104,6 +105,11 @@ pub(crate) struct PathState {
     pub(crate) newest: Option<Newest>,
     /// Packets before this one were sent before the last reduction of the window.
     pub(crate) recovery: u64,
+    /// The highest TSN that was sent before it.
+    pub(crate) window_end: Option<Tsn>,
+    /// Whether ECN-capable packets get through, and marks in a row that found a small window.
+    pub(super) ect: Passage,
+    pub(crate) small_marks: u32,
     /// Packets are known to overtake each other here.
     pub(crate) reorders: bool,
     pub(crate) last_data: Option<Instant>,
@@ -121,6 +127,7 @@ pub(crate) struct Counts {
     pub(crate) retransmissions: u64,
     pub(crate) lost: u64,
     pub(crate) timeouts: u64,
+    pub(crate) marks: u64,
 }
 
 impl PathState {
@@ -143,6 +150,9 @@ impl PathState {
             timed: None,
             newest: None,
             recovery: 0,
+            window_end: None,
+            ect: Passage::Untried,
+            small_marks: 0,
             reorders: false,
             last_data: None,
             acked: 0,

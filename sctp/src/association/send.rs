@@ -7,7 +7,7 @@ use super::flight::{Sent, Standing};
 use super::receiver::Due;
 use super::timers::PathTimer;
 use super::{Association, Context, Control, State, WindowProbe, heartbeat};
-use crate::chunk::{ChunkType, Data, put, put_empty, put_shutdown};
+use crate::chunk::{ChunkType, Data, put, put_empty, put_tsn};
 use crate::packet::{self, Header};
 use crate::tsn::Tsn;
 use crate::types::{Ecn, Transmit};
@@ -100,6 +100,10 @@ impl Association {
         let mut budget = 0;
         if packet.takes_data && !alone {
             budget = self.budget(cx, now, path);
+            if budget > 0 && self.paths[path].has_window() {
+                let room = packet.size.saturating_sub(out.len() - start);
+                self.ecn.write_cwr(out, room);
+            }
             self.fill(cx, now, out, &packet, &mut budget);
         }
         if out.len() == start + Header::LEN {
@@ -109,6 +113,10 @@ impl Association {
         packet::finish(out, start);
         let segment = out.len() - start;
         let has_data = self.first_polled != self.next_packet;
+        let ecn = match has_data && !self.state.is_setup() {
+            true => self.data_ecn(path, self.first_polled),
+            false => Ecn::NotEct,
+        };
         let may_fragment = has_data && segment > packet.size;
         if may_fragment {
             // Should the socket not take this either, it is not offered again and again.
@@ -120,7 +128,7 @@ impl Association {
         self.after_sent(cx, now, path);
         Some(Transmit {
             path: self.paths[path].path,
-            ecn: Ecn::NotEct,
+            ecn,
             segment_size: NonZeroUsize::new(segment).filter(|_| out.len() - start > segment),
             may_fragment,
         })
@@ -236,7 +244,7 @@ impl Association {
                 });
             }
             Control::Shutdown => {
-                put_shutdown(out, self.receiver.cumulative());
+                put_tsn(out, ChunkType::SHUTDOWN, self.receiver.cumulative());
                 if self.receiver.is_whole() {
                     self.receiver.on_told();
                 }
@@ -265,6 +273,8 @@ impl Association {
         if !wanted || packet.path != self.sack_path || room < crate::chunk::Sack::LEN {
             return;
         }
+        // Before the SACK, which may acknowledge the TSN that it tells.
+        let room = room - self.ecn.write_echo(out, room - crate::chunk::Sack::LEN);
         let window = self.window(cx.config.receive_buffer);
         self.receiver.write_sack(out, room, window);
         self.counts.sacks_sent += 1;

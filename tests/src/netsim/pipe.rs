@@ -44,6 +44,8 @@ pub struct Config {
     pub queue: usize,
     /// Above how many waiting bytes packets of an ECN-capable transport are marked.
     pub marks_above: Option<usize>,
+    /// What else becomes of them.
+    pub ecn: EcnTreatment,
     /// When nothing passes, since the beginning.
     pub blackholes: Vec<Range<Duration>>,
     /// What becomes of certain packets, counted from 0, whatever the numbers above say.
@@ -67,6 +69,7 @@ impl Default for Config {
             rate: None,
             queue: usize::MAX,
             marks_above: None,
+            ecn: EcnTreatment::Passes,
             blackholes: Vec::new(),
             fates: BTreeMap::new(),
         }
@@ -88,6 +91,19 @@ impl Config {
         self.fates.insert(index, fate);
         self
     }
+}
+
+/// What a path does to packets of an ECN-capable transport that it should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EcnTreatment {
+    /// Nothing.
+    Passes,
+    /// They arrive as if they were not.
+    Bleaches,
+    /// They are marked, each.
+    Marks,
+    /// They are lost.
+    Drops,
 }
 
 /// What becomes of a packet.
@@ -291,6 +307,8 @@ impl Pipe {
         if chosen.is_none() {
             if size > self.mtu(at) && !may_fragment {
                 fate = Fate::TooBig;
+            } else if self.config.ecn == EcnTreatment::Drops && ecn != Ecn::NotEct {
+                fate = Fate::Lost;
             } else if self.config.blackholes.iter().any(|hole| hole.contains(&at)) {
                 fate = Fate::Blackhole;
             }
@@ -407,7 +425,11 @@ impl Pipe {
     }
 
     fn mark(&mut self, ecn: Ecn, waiting: usize) -> Ecn {
-        let congested = self.config.marks_above.is_some_and(|most| waiting > most);
+        if self.config.ecn == EcnTreatment::Bleaches {
+            return Ecn::NotEct;
+        }
+        let congested = self.config.ecn == EcnTreatment::Marks
+            || self.config.marks_above.is_some_and(|most| waiting > most);
         match ecn {
             Ecn::Ect0 | Ecn::Ect1 if congested => {
                 self.stats.marked += 1;
