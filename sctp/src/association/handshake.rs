@@ -149,6 +149,7 @@ impl Association {
         // The address that the INIT ACK came from is confirmed, and the one to use.
         self.paths.primary = path;
         self.paths.current = path;
+        self.heard_on = path;
         self.learn_addresses(cx.config, &found.addresses);
         self.state = State::CookieEchoed(setup, cookie);
         self.push_control(path, Control::CookieEcho);

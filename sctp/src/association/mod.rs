@@ -126,6 +126,10 @@ pub(crate) struct Association {
     control: VecDeque<(usize, Control)>,
     /// Where the last DATA came from: there SACKs go (RFC 9260 §6.4).
     sack_path: usize,
+    /// Where the peer's last packet came from: the path that is known to work.
+    heard_on: usize,
+    /// Where the last SHUTDOWN or SHUTDOWN ACK went.
+    end_path: usize,
     timers: Timers,
     /// Errors in a row on all paths (RFC 9260 §8.1).
     errors: u32,
@@ -222,6 +226,8 @@ impl Association {
             ecn: Ecn::default(),
             control: VecDeque::new(),
             sack_path: 0,
+            heard_on: 0,
+            end_path: 0,
             timers: Timers::default(),
             errors: 0,
             farewell: None,
@@ -369,7 +375,7 @@ impl Association {
             self.header().encode(&mut out);
             put_with_parameters(&mut out, ChunkType::ABORT, 0, 0, |out| cause.encode(out));
             packet::finish(&mut out, 0);
-            self.farewell = Some((self.paths.current().path, out));
+            self.farewell = Some((self.paths[self.path_to_end_on()].path, out));
         }
         self.close(reason);
     }

@@ -39,6 +39,7 @@ impl Association {
         chunks: Chunks<'_>,
         marked: bool,
     ) {
+        self.heard_on = path;
         let mut seen = DataSeen::default();
         for raw in chunks {
             if self.state.is_closed() {

@@ -65,6 +65,43 @@ fn sf2_a_download_survives_the_cut_of_its_path_with_a_stall_below_a_second() {
     assert!(worst < Duration::from_secs(1), "{worst:?}");
 }
 
+/// The client sends no data by which it would learn that the path is dead.
+#[test]
+fn sf5_after_a_failover_the_end_travels_where_data_did() {
+    for seed in 0..10 {
+        let mut pair = two_paths(seed, 2_000_000);
+        cut(&mut pair, Duration::from_millis(200), Duration::MAX);
+        let began = pair.network.now();
+        pair.run(Duration::from_secs(60));
+        assert_eq!(pair.client.closed(), Some(CloseReason::Shutdown));
+        assert_eq!(pair.server.closed(), Some(CloseReason::Shutdown));
+        let done = pair.client.download(0).and_then(|one| one.done);
+        let took = began + pair.network.elapsed() - done.expect("it came");
+        // SHUTDOWN, SHUTDOWN ACK, SHUTDOWN COMPLETE, of 10 ms each.
+        assert!(took <= Duration::from_millis(40), "seed {seed}: {took:?}");
+    }
+}
+
+/// What was sent when the path was cut, and both ends' SHUTDOWNs, are repeated elsewhere.
+#[test]
+fn sf5_an_end_whose_path_dies_meanwhile_comes_by_the_other() {
+    for seed in 0..10 {
+        let mut pair = two_paths(seed, 20_000);
+        pair.client.closes = false;
+        pair.run(Duration::from_millis(300 + 3 * seed));
+        assert!(pair.client.has_everything());
+        let now = pair.network.elapsed();
+        cut(&mut pair, now, Duration::MAX);
+        let began = pair.network.now();
+        pair.client.close(began);
+        pair.run(Duration::from_secs(60));
+        assert_eq!(pair.client.closed(), Some(CloseReason::Shutdown));
+        assert_eq!(pair.server.closed(), Some(CloseReason::Shutdown));
+        let took = pair.network.now() - began;
+        assert!(took < Duration::from_millis(1200), "seed {seed}: {took:?}");
+    }
+}
+
 #[test]
 fn sf2_a_path_that_comes_back_is_used_again() {
     let mut pair = two_paths(3, 40_000_000);
