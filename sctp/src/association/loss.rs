@@ -253,10 +253,11 @@ impl Association {
         let probes = if self.paths.has_other(index) { 2 } else { 1 };
         let path = &mut self.paths[index];
         let fits = path.flight > 0 && path.tail_probes < probes && !self.state.is_setup();
-        match path
-            .probe_timeout(config)
-            .filter(|_| fits && self.peer_window > 0)
-        {
+        let wait = match path.tail_probes {
+            0 => path.probe_timeout(config),
+            _ => path.failover_timeout(config),
+        };
+        match wait.filter(|_| fits && self.peer_window > 0) {
             Some(wait) => path.timers.set(PathTimer::Tail, now + wait),
             None => path.timers.stop(PathTimer::Tail),
         }

@@ -223,6 +223,22 @@ impl PathState {
         }
         Some((wait * (1 << self.tail_probes.min(6))).min(self.rto.timeout()))
     }
+
+    /// How long the probe of a tail may stay unanswered until another path is taken.
+    ///
+    /// RFC 9260 §8.2 waits for `Path.Max.Retrans` expiries of T3-rtx, RFC 7829 §3 for as many as
+    /// `PotentiallyFailed.Max.Retrans`, 0: one, of `RTO.Min` at least, so a second. That is longer
+    /// than a page should stand still. But round trips alone, on a path where they take no time, do
+    /// not tell a peer that is cut off from one that waits for its turn on a busy machine. So a path
+    /// is given what a peer may wait with a SACK (RFC 9260 §6.2), and a round trip.
+    pub(crate) fn failover_timeout(&self, config: &Config) -> Option<Duration> {
+        let least = config.sack_delay + 2 * self.rto.smoothed()?;
+        Some(
+            self.probe_timeout(config)?
+                .max(least)
+                .min(self.rto.timeout()),
+        )
+    }
 }
 
 /// All addresses of the peer.

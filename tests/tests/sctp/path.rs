@@ -23,6 +23,11 @@ fn cut(pair: &mut Pair, cut: Duration, mended: Duration) {
 
 /// A download over the first of two paths with 10 ms each way, 40 Mbit/s.
 fn two_paths(seed: u64, size: u64) -> Pair {
+    two_paths_of(seed, size, Duration::from_millis(10), 5_000_000)
+}
+
+/// The same with this latency each way, and so many bytes a second.
+fn two_paths_of(seed: u64, size: u64, latency: Duration, rate: u64) -> Pair {
     let carrier = if seed.is_multiple_of(2) {
         Carrier::Udp
     } else {
@@ -31,10 +36,9 @@ fn two_paths(seed: u64, size: u64) -> Pair {
     let mut scenario = Scenario::new(carrier, &[(0, size)]);
     scenario.seed = seed;
     scenario.second_path = true;
-    let latency = Duration::from_millis(10);
     scenario.up = Pipe::latency(latency);
     scenario.down = Pipe {
-        rate: Some(5_000_000),
+        rate: Some(rate),
         queue: 100_000,
         ..Pipe::latency(latency)
     };
@@ -99,6 +103,31 @@ fn sf5_an_end_whose_path_dies_meanwhile_comes_by_the_other() {
         assert_eq!(pair.server.closed(), Some(CloseReason::Shutdown));
         let took = pair.network.now() - began;
         assert!(took < Duration::from_millis(1200), "seed {seed}: {took:?}");
+    }
+}
+
+/// On a busy machine a peer waits for its turn much longer than packets need to it.
+#[test]
+fn sf2_a_peer_that_pauses_is_not_taken_for_one_that_is_cut_off() {
+    let pause = Duration::from_millis(100);
+    for seed in 0..4 {
+        let latency = Duration::from_micros(50);
+        let mut pair = two_paths_of(seed, 40_000_000, latency, 100_000_000);
+        // What the client sends while it has to wait leaves when it may go on.
+        let wait = move |passing: Passing<'_>| {
+            let turn = Duration::from_millis(130) + Duration::from_micros(777 * seed);
+            let into = Duration::from_nanos((passing.at.as_nanos() % turn.as_nanos()) as u64);
+            let waits = passing.at > turn && into < pause;
+            waits.then(|| Fate::Late(pause - into))
+        };
+        pair.network.choose(Side::Client, Box::new(wait));
+        pair.run(Duration::from_secs(60));
+        assert!(pair.client.has_everything());
+        let left = [PathChange::Suspect, PathChange::InUse];
+        for talker in [&pair.client, &pair.server] {
+            let failed = talker.changes().iter().find(|(_, one)| left.contains(one));
+            assert_eq!(failed, None, "seed {seed}");
+        }
     }
 }
 
