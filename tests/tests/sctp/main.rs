@@ -8,3 +8,4 @@ mod path;
 mod peers;
 mod rules;
 mod streams;
+mod two_paths;
