@@ -56,7 +56,8 @@ impl args::Transport {
             _ => Err(Failure::new(
                 Code::Usage,
                 "a client has one service code; --service-code was given several times",
-            )),
+            )
+            .hint("write it once")),
         }
     }
 }
@@ -232,23 +233,29 @@ impl From<ServeError> for Failure {
                 SocketError::RawForbidden | SocketError::KernelAnswersToo(_),
             )) => (Code::NotAvailable, Some(exit::TRY_UDP)),
             ServeError::Root(..) => (Code::Usage, Some("name the folder: cli serve FOLDER")),
-            ServeError::Bind(BindError::InUse(_)) => (
-                Code::Connect,
-                Some("choose another with --port, or 0 for any"),
-            ),
             ServeError::Udp(BindError::InUse(_)) => (
                 Code::Connect,
                 Some("choose another with --udp-port, or 0 for any"),
             ),
-            ServeError::Bind(_) | ServeError::Udp(_) => (Code::Connect, None),
-            ServeError::LogFile(..) => (Code::Write, None),
+            ServeError::Bind(BindError::Socket(SocketError::OutOfResources(_)))
+            | ServeError::Udp(BindError::Socket(SocketError::OutOfResources(_)))
+            | ServeError::System(_) => (Code::Receive, Some(exit::MAKE_ROOM)),
+            ServeError::Udp(BindError::Forbidden(_)) => {
+                (Code::Connect, Some("choose another with --udp-port"))
+            }
+            ServeError::Bind(error) | ServeError::Udp(error) => {
+                (Code::Connect, Some(exit::other_address(error)))
+            }
+            ServeError::LogFile(..) => (
+                Code::Write,
+                Some("name a file that you may write to, or leave out --log-file"),
+            ),
             ServeError::User(..) => (
                 Code::Usage,
                 Some("only root can become another user: leave --user out, or start as root"),
             ),
             ServeError::Sandbox(_) => (Code::NotAvailable, Some("--no-sandbox does without")),
             ServeError::Sight(_) => (Code::Write, None),
-            ServeError::System(_) => (Code::Receive, None),
         };
         let failure = match error {
             ServeError::Sight(failure) => failure,

@@ -167,7 +167,8 @@ fn connect<C: Send>(
     race(&addresses, user, one, is_final, |(late, _)| discard(late)).map_err(
         |failed| match failed {
             Some((address, Failing { carrier, error })) => failure(job, carrier, address, error),
-            None => Failure::new(Code::Resolve, "the host has no usable address"),
+            None => Failure::new(Code::Resolve, "the host has no usable address")
+                .hint("name it by its address"),
         },
     )
 }
@@ -305,8 +306,11 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
         ConnectError::Socket(SocketError::RawForbidden | SocketError::KernelAnswersToo(_)) => {
             (Code::NotAvailable, Some(exit::TRY_UDP))
         }
-        ConnectError::Socket(_) => (Code::Connect, None),
-        ConnectError::Bind(_) => (Code::Connect, None),
+        ConnectError::Socket(SocketError::OutOfResources(_)) => {
+            (Code::Connect, Some(exit::MAKE_ROOM))
+        }
+        ConnectError::Socket(_) => (Code::Connect, Some(exit::TRY_UDP)),
+        ConnectError::Bind(error) => (Code::Connect, Some(exit::other_address(error))),
         ConnectError::TimedOut => (
             Code::Timeout,
             Some("a firewall may drop the protocol; --connect-timeout allows more time"),
@@ -323,11 +327,13 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
             Code::Connect,
             Some("--service-code must name one that the server has; 16777216 is the seed's"),
         ),
-        ConnectError::Aborted => (Code::Aborted, None),
-        ConnectError::Unreachable(_)
-        | ConnectError::Busy
-        | ConnectError::Negotiation(_)
-        | ConnectError::Io(_) => (Code::Connect, None),
+        ConnectError::Aborted => (Code::Aborted, Some(exit::TRY_AGAIN)),
+        ConnectError::Busy => (Code::Connect, Some("try again later")),
+        ConnectError::Negotiation(_) => (Code::Connect, Some("leave out --ccid")),
+        ConnectError::Unreachable(_) | ConnectError::Io(_) => (
+            Code::Connect,
+            Some("is the address right, and the network up?"),
+        ),
     };
     let failure = match &error {
         ConnectError::Socket(SocketError::NotAvailable(missing)) => Failure::new(code, missing),

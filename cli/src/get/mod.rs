@@ -3,6 +3,7 @@
 mod conclude;
 mod connect;
 mod download;
+mod hints;
 mod info;
 mod job;
 mod metered;
@@ -26,7 +27,6 @@ mod together;
 use std::env;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proto::machine::Machine;
@@ -37,7 +37,7 @@ use socket::wait::{Entry, Interest, wait};
 use transport::{Application, Connection, DatagramSocket, Limits};
 
 use crate::args::{self, Driver};
-use crate::exit::{Code, Failure};
+use crate::exit::{self, Code, Failure};
 use crate::sight::{Heard, Role, Watch};
 use crate::url::Target;
 use crate::{clock, terminal};
@@ -128,8 +128,10 @@ fn interrupted() -> Code {
 }
 
 fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown, Watch), Failure> {
-    let shutdown = Shutdown::on_signals()
-        .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
+    let shutdown = Shutdown::on_signals().map_err(|error| {
+        let message = format_args!("cannot wait for signals: {error}");
+        Failure::new(Code::Receive, message).hint(exit::MAKE_ROOM)
+    })?;
     // What was typed is looked at before a file is made.
     let mut jobs = job::jobs(args, &shutdown)?;
     let watch = Watch::begin(&args.sight, Role::Client)?;
@@ -235,7 +237,7 @@ fn not_connected(failure: Failure) -> Failed {
 }
 
 fn cannot_wait(error: &io::Error) -> Failure {
-    Failure::new(Code::Receive, format_args!("cannot wait: {error}"))
+    Failure::new(Code::Receive, format_args!("cannot wait: {error}")).hint(exit::MAKE_ROOM)
 }
 
 fn tell_what_is_kept(job: &Job, kept: Option<&Kept>) {
@@ -283,11 +285,4 @@ where
         Driver::Mio => driver_mio::run(connection, GRACE, &job.shutdown),
     }
     .map(drop)
-}
-
-/// What it means that a file cannot be written.
-fn write_failure(name: &Path, error: &io::Error) -> Failure {
-    let name = name.display().to_string();
-    let name = terminal::printable(name.as_bytes());
-    Failure::new(Code::Write, format_args!("cannot write {name}: {error}"))
 }

@@ -35,7 +35,7 @@ pub(super) fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Fail
         } else {
             format!("{host} has no {kind} address")
         };
-        return Err(Failure::new(Code::Resolve, message));
+        return Err(Failure::new(Code::Resolve, message).hint("leave out -4 and -6"));
     }
     reachable(job, host, taking_turns(usable))
 }
@@ -76,7 +76,7 @@ fn reachable(
             "IPv6"
         };
         let message = format_args!("{host} has no {kind} address, and --bind names only such");
-        return Err(Failure::new(Code::Resolve, message));
+        return Err(Failure::new(Code::Resolve, message).hint("leave out --bind"));
     }
     Ok(addresses)
 }
@@ -109,19 +109,22 @@ fn look_up(job: &Job, host: &str, port: u16, until: Instant) -> Result<Vec<Socke
                 return Err(Failure::new(
                     Code::Resolve,
                     format_args!("cannot find the address of {host:?}: {reason}"),
-                ));
+                )
+                .hint("is the name right, and the network up?"));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::new(Code::Resolve, "the resolver failed"));
+                return Err(Failure::new(Code::Resolve, "the resolver failed")
+                    .hint("name the host by its address"));
             }
             Err(RecvTimeoutError::Timeout) if job.shutdown.graceful.is_stopped() => {
-                return Err(Failure::new(Code::Interrupted, "interrupted"));
+                return Err(Failure::interrupted());
             }
             Err(RecvTimeoutError::Timeout) if clock() >= until => {
                 return Err(Failure::new(
                     Code::Timeout,
                     format_args!("finding the address of {host:?} took too long"),
-                ));
+                )
+                .hint("--connect-timeout allows more time"));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!(failure.code, Code::Resolve);
         assert_eq!(
             failure.to_string(),
-            "h has no IPv4 address, and --bind names only such"
+            "h has no IPv4 address, and --bind names only such; leave out --bind"
         );
     }
 }

@@ -25,7 +25,7 @@ use transport::{Direction, Ecn, Observer, Path, Tap};
 
 use crate::args;
 use crate::carrier::Carrier;
-use crate::exit::{Code, Failure};
+use crate::exit::Failure;
 use crate::{clock, terminal};
 use file::PacketFile;
 pub(crate) use messages::{Heard, Hearing};
@@ -56,7 +56,9 @@ impl Watch {
             return Ok(Self(None));
         }
         let file = match &args.pcap {
-            Some(name) => Some(PacketFile::create(name).map_err(|error| failure(name, &error))?),
+            Some(name) => Some(
+                PacketFile::create(name).map_err(|error| Failure::cannot_write(name, &error))?,
+            ),
             None => None,
         };
         Ok(Self(Some(Arc::new(Mutex::new(Watcher {
@@ -222,7 +224,9 @@ impl Watcher {
                      --via udp and --via raw can",
                 );
             }
-            result = file.finish().map_err(|error| failure(file.name(), &error));
+            result = file
+                .finish()
+                .map_err(|error| Failure::cannot_write(file.name(), &error));
         }
         let Some(transfer) = self.transfers.back() else {
             return result;
@@ -236,7 +240,7 @@ impl Watcher {
         }
         if let Some(name) = &self.svg {
             let written = fs::write(name, transfer.draw());
-            result = result.and(written.map_err(|error| failure(name, &error)));
+            result = result.and(written.map_err(|error| Failure::cannot_write(name, &error)));
         }
         result
     }
@@ -262,11 +266,6 @@ fn style() -> Style {
             Strokes::Ascii
         },
     }
-}
-
-fn failure(name: &std::path::Path, error: &io::Error) -> Failure {
-    let name = terminal::printable(name.display().to_string().as_bytes());
-    Failure::new(Code::Write, format_args!("cannot write {name}: {error}"))
 }
 
 /// A packet socket that may be watched.
