@@ -257,11 +257,15 @@ impl Machine for Talker {
 
     fn poll_transmit(
         &mut self,
-        _now: Instant,
-        _limit: usize,
+        now: Instant,
+        limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit<()>> {
         let (stream, line) = self.lines.pop_front()?;
+        if line.len() > limit {
+            self.handle_closed(now, CloseReason::Failed);
+            return None;
+        }
         out.extend_from_slice(&line);
         Some(Transmit {
             stream,
@@ -458,6 +462,13 @@ fn a_machine_runs_on_each_connection_and_a_full_queue_loses_nothing() {
     assert_eq!(pair.server.deadlines.next(), None);
     let tally = pair.server.tally();
     assert_eq!((tally.served().accepted, tally.running()), (2, 0));
+}
+
+#[test]
+fn what_ends_a_machine_as_it_is_polled_is_told() {
+    let mut pair = Pair::new();
+    let id = pair.connect(talker(&[(0, &[0; MESSAGE + 1])]));
+    assert_eq!(pair.at_client(id), [Told::Closed(CloseReason::Failed)]);
 }
 
 #[test]
