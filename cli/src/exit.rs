@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use rustix::io::Errno;
 use socket::{BindError, NotAvailable, Protocol};
 
 use crate::terminal;
@@ -60,6 +61,14 @@ pub(crate) const fn other_address(error: &BindError) -> &'static str {
 /// What to do where the system has no descriptor or memory left.
 pub(crate) const MAKE_ROOM: &str = "close other programs, or allow more open files (ulimit -n)";
 
+/// Whether the process, or the system, has too many files open.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    let numbers = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|number| numbers.contains(&number))
+}
+
 /// What to do when it may be the moment.
 pub(crate) const TRY_AGAIN: &str = "try again";
 
@@ -99,7 +108,7 @@ impl Failure {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                 "a file is where a folder should be: name another"
             }
-            io::ErrorKind::IsADirectory => "name a file in it",
+            io::ErrorKind::IsADirectory => "a folder has this name: name another file",
             io::ErrorKind::InvalidFilename => "name a shorter one",
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 "name a file in a folder that you may write to"
@@ -107,6 +116,7 @@ impl Failure {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "make room on the disk, or name a file on another"
             }
+            _ if is_out_of_files(error) => MAKE_ROOM,
             _ => "name a file elsewhere",
         };
         Self::new(Code::Write, format_args!("cannot write {name}: {error}")).hint(hint)

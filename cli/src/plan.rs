@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proto::client::Wanted;
@@ -225,6 +226,15 @@ fn further_fields(lines: &[String]) -> Result<Fields, Failure> {
     Ok(fields)
 }
 
+/// What to do when a folder cannot be served.
+fn other_root(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "allow its users to read it, or name another folder",
+        _ if exit::is_out_of_files(error) => exit::MAKE_ROOM,
+        _ => "name the folder: cli serve FOLDER",
+    }
+}
+
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         let (code, hint) = match &error {
@@ -232,7 +242,7 @@ impl From<ServeError> for Failure {
             ServeError::Bind(BindError::Socket(
                 SocketError::RawForbidden | SocketError::KernelAnswersToo(_),
             )) => (Code::NotAvailable, Some(exit::TRY_UDP)),
-            ServeError::Root(..) => (Code::Usage, Some("name the folder: cli serve FOLDER")),
+            ServeError::Root(_, error) => (Code::Usage, Some(other_root(error))),
             ServeError::Udp(BindError::InUse(_)) => (
                 Code::Connect,
                 Some("choose another with --udp-port, or 0 for any"),

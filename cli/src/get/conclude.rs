@@ -322,10 +322,9 @@ fn give_up(output: &mut Output, outcome: &Outcome, error: Error) -> Failed {
             return cannot_go_on(output, failure.hint("without -C all of it is fetched"));
         }
         Error::Exchange(failure) => {
-            let told = Failure::new(exchange_code(&failure), &failure);
             let told = match hints::of_exchange(&failure, outcome.resumed) {
-                Some(hint) => told.hint(hint),
-                None => told,
+                Some(hint) => Failure::new(exchange_code(&failure), &failure).hint(hint),
+                None => Failure::interrupted(),
             };
             match failure {
                 ExchangeFailure::RangeNotHonoured if outcome.resumed => {

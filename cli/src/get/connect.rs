@@ -313,7 +313,15 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
         ConnectError::Bind(error) => (Code::Connect, Some(exit::other_address(error))),
         ConnectError::TimedOut => (
             Code::Timeout,
-            Some("a firewall may drop the protocol; --connect-timeout allows more time"),
+            Some(match carrier {
+                Carrier::Udp(_) => {
+                    "has the server another --proto? --connect-timeout allows more time"
+                }
+                Carrier::Kernel | Carrier::Raw => {
+                    "a firewall may drop the protocol: --via udp may pass; --connect-timeout \
+                     allows more time"
+                }
+            }),
         ),
         ConnectError::Cancelled => (Code::Interrupted, None),
         ConnectError::Refused => (

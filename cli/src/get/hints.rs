@@ -2,6 +2,7 @@
 
 use proto::client::Failure;
 use proto::machine::CloseReason;
+use proto::response::HeadError;
 use proto::status::Status;
 
 use super::job::Job;
@@ -12,7 +13,10 @@ use crate::exit::{TELL_SERVER, TRY_AGAIN};
 pub(super) const fn of_exchange(failure: &Failure, resumed: bool) -> Option<&'static str> {
     Some(match failure {
         Failure::NoAnswer | Failure::Stalled => "is it busy? --stall-timeout allows more time",
-        Failure::BadHead(_) => "is this a server of HTTP/1.0? --http0.9 takes what has no head",
+        Failure::BadHead(HeadError::NotHttp) => {
+            "is this a server of HTTP/1.0? --http0.9 takes what has no head"
+        }
+        Failure::BadHead(_) => "is this a server of HTTP/1.0? tell who runs it",
         Failure::RangeNotHonoured if resumed => "without -C all of it is fetched",
         Failure::RangeNotHonoured => "without --range all of it is fetched",
         Failure::RequestTooLarge { .. } => {

@@ -29,13 +29,12 @@ pub(super) fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Fail
         (address.is_ipv4() || !job.ipv4_only) && (address.is_ipv6() || !job.ipv6_only)
     });
     if usable.is_empty() {
-        let kind = if job.ipv6_only { "IPv6" } else { "IPv4" };
-        let message = if count == 0 {
-            format!("{host} has no address")
-        } else {
-            format!("{host} has no {kind} address")
+        let (message, hint) = match (count, job.ipv6_only) {
+            (0, _) => (format!("{host} has no address"), "is the name right?"),
+            (_, true) => (format!("{host} has no IPv6 address"), "leave out -6"),
+            (_, false) => (format!("{host} has no IPv4 address"), "leave out -4"),
         };
-        return Err(Failure::new(Code::Resolve, message).hint("leave out -4 and -6"));
+        return Err(Failure::new(Code::Resolve, message).hint(hint));
     }
     reachable(job, host, taking_turns(usable))
 }
