@@ -216,7 +216,7 @@ fn further_fields(lines: &[String]) -> Result<Fields, Failure> {
         };
         let (name, value) = line.split_once(':').ok_or_else(|| failure(&"no colon"))?;
         if OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Err(failure(&"the server says this itself"));
+            return Err(failure(&"the server says this itself").hint("leave it out"));
         }
         fields.push(name, value.trim());
         // What cannot be asked cannot be answered either.

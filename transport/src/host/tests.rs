@@ -196,7 +196,8 @@ impl Stack for Toy {
     }
 }
 
-/// Says its lines, and tells what it hears. A server answers each line with two of its own.
+/// Says its lines, and tells what it hears. A server answers each line with two of its own. A line
+/// that no message holds breaks it off.
 #[derive(Debug, Default)]
 struct Talker {
     lines: VecDeque<(StreamId, Vec<u8>)>,
@@ -206,6 +207,7 @@ struct Talker {
     events: VecDeque<Told>,
     nap: Option<Instant>,
     closed: bool,
+    broken: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,13 +259,14 @@ impl Machine for Talker {
 
     fn poll_transmit(
         &mut self,
-        now: Instant,
+        _now: Instant,
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit<()>> {
         let (stream, line) = self.lines.pop_front()?;
         if line.len() > limit {
-            self.handle_closed(now, CloseReason::Failed);
+            self.broken = true;
+            self.events.push_back(Told::Closed(CloseReason::Failed));
             return None;
         }
         out.extend_from_slice(&line);
@@ -283,7 +286,9 @@ impl Machine for Talker {
 
     fn disposition(&self) -> Disposition {
         let done = self.lines.is_empty() && self.wants == 0 && !self.echoes;
-        if done || self.closed {
+        if self.broken {
+            Disposition::Abort
+        } else if done || self.closed {
             Disposition::Close
         } else {
             Disposition::Open
