@@ -1,6 +1,7 @@
 //! SCTP stacks of our own over a simulated packet network, among themselves and with others.
 
 mod files;
+mod flood;
 mod goodput;
 mod handshake;
 mod http;
