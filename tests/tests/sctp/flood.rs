@@ -82,5 +82,8 @@ fn sk1_a_client_gets_its_page_in_the_midst_of_a_flood_as_soon_as_without() {
     );
     assert!(during < 2 * quiet, "{during:?} instead of {quiet:?}");
     // Each forged INIT is looked at once, and answered once at most.
-    assert!(taken > (FORGED / 2).into() && sent <= taken, "{taken} {sent}");
+    assert!(
+        taken > (FORGED / 2).into() && sent <= taken,
+        "{taken} {sent}"
+    );
 }
