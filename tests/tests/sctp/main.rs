@@ -1,5 +1,6 @@
 //! SCTP stacks of our own over a simulated packet network, among themselves and with others.
 
+mod ecn;
 mod files;
 mod flood;
 mod goodput;
