@@ -96,7 +96,7 @@ where
         ..SctpClient::default()
     };
     let stack = carrier::sctp_stack(config, client, options.verbose).map_err(ServeError::System)?;
-    let host = Host::server(stack, service, options.limits());
+    let host = Host::server(Watched::new(stack, watch), service, options.limits());
     house(host, Protocol::Sctp, carrier, address, watch)
 }
 

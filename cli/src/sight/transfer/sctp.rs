@@ -126,7 +126,7 @@ mod tests {
             width: None,
             strokes: capture::ladder::Strokes::Ascii,
         };
-        let text = transfer.ladder().to_text(style).to_string();
+        let text = transfer.ladder.to_text(style).to_string();
         for words in [
             "->  INIT tag=0x1204784c",
             "->  DATA tsn=1269353245 stream=0 ssn=0 ppid=0 BE (14): GET / HTTP 1.0\n",
