@@ -3,6 +3,7 @@
 mod access_log;
 mod args;
 mod carrier;
+mod demo;
 mod exit;
 mod get;
 mod plan;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(&args),
         Command::Get(args) => get::run(&args),
+        Command::Demo(args) => demo::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -154,15 +154,43 @@ impl std::error::Error for ServeError {}
 ///
 /// When the server cannot begin; later, when the system has no memory left to wait with.
 pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
-    raise_descriptor_limit();
+    let shutdown = Shutdown::on_signals().map_err(ServeError::System)?;
+    let site = site(options)?;
+    let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
+    run_site(options, &site, &watch, &shutdown, |places| {
+        if !options.quiet {
+            for place in places {
+                tell(&listening(options, place));
+            }
+        }
+    })?;
+    watch.finish().map_err(ServeError::Sight)
+}
+
+/// Opens what is to be served, and the access log.
+pub(crate) fn site(options: &Options) -> Result<FileSite, ServeError> {
     let in_root = |error| ServeError::Root(options.root.clone(), error);
     let root = Root::open(&options.root).map_err(in_root)?;
     let file = options.log_file.as_deref();
     let log = Log::open(options.log_format, file, options.verbose).map_err(|error| {
         ServeError::LogFile(options.log_file.clone().unwrap_or_default(), error)
     })?;
-    let site = FileSite::new(root, DigestConfig::default(), log);
-    let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
+    Ok(FileSite::new(root, DigestConfig::default(), log))
+}
+
+/// Serves `site` until `shutdown` asks for the end. `ready` learns where it listens.
+///
+/// # Errors
+///
+/// As for [`run`].
+pub(crate) fn run_site(
+    options: &Options,
+    site: &FileSite,
+    watch: &Watch,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(&[Place]),
+) -> Result<(), ServeError> {
+    raise_descriptor_limit();
     let served = match options.protocol {
         Protocol::Sctp => {
             let bind = |addresses: &[SocketAddr]| {
@@ -171,10 +199,12 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                let service = over_sctp(options, &site);
-                stacks::sctp(options, carrier, addresses, service, &watch)
+                let service = over_sctp(options, site);
+                stacks::sctp(options, carrier, addresses, service, watch)
             })?;
-            serve(options, doors, over_sctp(options, &site), &watch)?
+            let service = over_sctp(options, site);
+            ready(&doors.places);
+            serve(options, doors, service, watch, shutdown)?
         }
         Protocol::Dccp => {
             let config = DccpConfig {
@@ -188,10 +218,12 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                let service = over_dccp(options, &site);
-                stacks::dccp(options, carrier, addresses[0], service, &watch)
+                let service = over_dccp(options, site);
+                stacks::dccp(options, carrier, addresses[0], service, watch)
             })?;
-            serve(options, doors, over_dccp(options, &site), &watch)?
+            let service = over_dccp(options, site);
+            ready(&doors.places);
+            serve(options, doors, service, watch, shutdown)?
         }
     };
     if !options.quiet {
@@ -201,7 +233,7 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
             Farewell(served, totals.answers, totals.body_bytes)
         ));
     }
-    watch.finish().map_err(ServeError::Sight)
+    Ok(())
 }
 
 /// Lets the process open as many files and sockets as its operator allows at all.
@@ -224,10 +256,10 @@ struct Doors<L> {
 
 /// Where a server listens, and in what packets come there.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     /// With the port of SCTP or DCCP.
-    address: SocketAddr,
-    carrier: Carrier,
+    pub(crate) address: SocketAddr,
+    pub(crate) carrier: Carrier,
 }
 
 /// A packet socket with its stack, and the carrier with the port that was got.
@@ -336,6 +368,7 @@ fn serve<L, V>(
     doors: Doors<L>,
     service: V,
     watch: &Watch,
+    shutdown: &Shutdown,
 ) -> Result<Served, ServeError>
 where
     L: Listener + AsFd,
@@ -344,20 +377,14 @@ where
     V::Machine: Send,
     V::Application: Send,
 {
-    let shutdown = Shutdown::on_signals().map_err(ServeError::System)?;
     let Doors {
         listeners,
         addresses,
         residents,
-        places,
+        ..
     } = doors;
     let heard = |listener| Heard::listener(listener, watch.clone(), options.protocol);
     let listeners: Vec<_> = listeners.into_iter().map(heard).collect();
-    if !options.quiet {
-        for place in &places {
-            tell(&listening(options, place));
-        }
-    }
     let mut observe = |notice: Notice<'_>| {
         if !options.quiet || is_failure(&notice) {
             tell(&format!("{}\n", Told(&notice, &addresses)));
@@ -378,7 +405,7 @@ where
                 residents,
                 service,
                 &config,
-                &shutdown,
+                shutdown,
                 &mut observe,
             )
         }
@@ -394,7 +421,7 @@ where
                 residents,
                 service,
                 &config,
-                &shutdown,
+                shutdown,
                 &mut observe,
             )
         }

@@ -4,6 +4,7 @@
     reason = "these comments are the help that users read"
 )]
 
+mod demo;
 mod get;
 mod serve;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::demo::Demo;
 pub(crate) use self::get::Get;
 pub(crate) use self::serve::{LogFormat, Serve};
 
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Fetch targets and save them
     Get(Get),
+    /// Show it: serve and fetch a page, a picture and a video, with their packets
+    Demo(Demo),
 }
 
 /// The transport protocol.

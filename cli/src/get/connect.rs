@@ -175,6 +175,7 @@ fn connect_to<C>(
         let error = match open(attempt) {
             Ok(connected) => {
                 let took = clock() - began;
+                job.watch.connected(carrier, took);
                 if job.verbose {
                     terminal::note(format_args!(
                         "connected to {} {address} ({carrier}) in {}",

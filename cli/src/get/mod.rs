@@ -41,13 +41,24 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Fetches all targets: those of one SCTP server over one association, all others one after the
 /// other. The last failure, in the order of the targets, decides the exit code.
 pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
-    let (jobs, shutdown, watch) = prepare(args).map_err(|failure| failure.report("get"))?;
-    let fetched = fetch_all(&jobs, &shutdown);
-    let shown = watch.finish().map_err(|failure| failure.report("get"));
+    let report = |failure: Failure| failure.report("get");
+    let (mut jobs, shutdown) = prepare(args).map_err(report)?;
+    let watch = Watch::begin(&args.sight, Role::Client).map_err(report)?;
+    let fetched = fetch_all(&mut jobs, &shutdown, &watch);
+    let shown = watch.finish().map_err(report);
     fetched.and(shown)
 }
 
-fn fetch_all(jobs: &[Job], shutdown: &Shutdown) -> Result<(), Code> {
+/// Fetches all targets while `watch` watches, and leaves it to go on.
+pub(crate) fn run_watched(args: &args::Get, watch: &Watch) -> Result<(), Code> {
+    let (mut jobs, shutdown) = prepare(args).map_err(|failure| failure.report("get"))?;
+    fetch_all(&mut jobs, &shutdown, watch)
+}
+
+fn fetch_all(jobs: &mut [Job], shutdown: &Shutdown, watch: &Watch) -> Result<(), Code> {
+    for job in &mut *jobs {
+        job.watch = watch.clone();
+    }
     let mut results: Vec<Option<Code>> = vec![None; jobs.len()];
     let mut begun = vec![false; jobs.len()];
     for first in 0..jobs.len() {
@@ -78,16 +89,12 @@ fn fetch_all(jobs: &[Job], shutdown: &Shutdown) -> Result<(), Code> {
         .map_or(Ok(()), Err)
 }
 
-fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown, Watch), Failure> {
+/// What was typed is looked at before a file is made.
+fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
-    // What was typed is looked at before a file is made.
-    let mut jobs = job::jobs(args, &shutdown)?;
-    let watch = Watch::begin(&args.sight, Role::Client)?;
-    for job in &mut jobs {
-        job.watch = watch.clone();
-    }
-    Ok((jobs, shutdown, watch))
+    let jobs = job::jobs(args, &shutdown)?;
+    Ok((jobs, shutdown))
 }
 
 /// Fetches one target over DCCP, again if a failure may pass.
