@@ -1,6 +1,7 @@
 //! What the words typed mean.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use proto::client::Wanted;
 use socket::{BindError, Protocol, SocketError};
@@ -10,6 +11,7 @@ use crate::args::{self, LogFormat, Proto};
 use crate::carrier::{self, Carrier};
 use crate::exit::{self, Code, Failure};
 use crate::serve::{self, ServeError};
+use crate::sight;
 
 /// The service code a client sends and a server takes first: `?HTP`, for private use
 /// (RFC 4340 §8.1.2).
@@ -55,8 +57,26 @@ impl args::Transport {
     }
 }
 
+impl args::Sight {
+    /// Sees to it that nothing else goes where packets do: `other` is what goes to stdout, with
+    /// the way out.
+    pub(crate) fn share_stdout(&self, other: Option<(&str, &str)>) -> Result<(), Failure> {
+        match other {
+            Some((what, hint)) if self.pcap.as_deref() == Some(Path::new(sight::STDOUT)) => {
+                let message = format_args!("--pcap - and {what} cannot both have stdout");
+                Err(Failure::new(Code::Usage, message).hint(hint))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// What a server is to do.
 pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
+    let logs_to_stdout = args.log_file.is_none() && args.log_format != LogFormat::Off;
+    let hint = "send it elsewhere with --log-file FILE, or leave it out with --log-format off";
+    args.sight
+        .share_stdout(logs_to_stdout.then_some(("the access log", hint)))?;
     let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST)];
     let addresses = if args.bind.is_empty() {
         &localhost[..]

@@ -108,7 +108,8 @@ pub(crate) struct Transport {
 /// What is to be seen of the packets.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Sight {
-    /// Write the packets of our own stacks to a file for Wireshark (pcapng)
+    /// Write the packets of our own stacks to a file for Wireshark (pcapng); - is stdout, to
+    /// look at them as they come: ... --pcap - | wireshark -k -i -
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
 

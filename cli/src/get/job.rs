@@ -235,6 +235,11 @@ fn carriers(args: &args::Get, protocol: Protocol) -> Result<Vec<Carrier>, Failur
 }
 
 impl Job {
+    /// Whether what is fetched goes to stdout.
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        self.destination == Destination::Stdout
+    }
+
     /// Whether the answer to `self` and to `other` can come over one association.
     pub(super) fn goes_with(&self, other: &Self) -> bool {
         let place = |job: &Self| (job.protocol, job.target.host.clone(), job.target.port);

@@ -94,6 +94,10 @@ fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
     let jobs = job::jobs(args, &shutdown)?;
+    let to_stdout = jobs.iter().any(Job::writes_to_stdout);
+    let hint = "name a file for one of them: -o FILE, --pcap FILE";
+    args.sight
+        .share_stdout(to_stdout.then_some(("what is fetched", hint)))?;
     Ok((jobs, shutdown))
 }
 

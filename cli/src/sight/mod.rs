@@ -30,6 +30,7 @@ use crate::exit::{Code, Failure};
 use crate::{clock, terminal};
 use figures::Figures;
 use file::PacketFile;
+pub(crate) use file::STDOUT;
 pub(crate) use messages::{Heard, Hearing};
 pub(crate) use stack::Watched;
 pub(crate) use transfer::Summary;
