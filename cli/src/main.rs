@@ -6,6 +6,7 @@ mod carrier;
 mod demo;
 mod exit;
 mod get;
+mod peers;
 mod plan;
 mod serve;
 mod sight;

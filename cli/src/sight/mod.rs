@@ -29,6 +29,7 @@ use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
 use crate::{clock, terminal};
 use figures::Figures;
+pub(crate) use figures::Measured;
 use file::PacketFile;
 pub(crate) use file::STDOUT;
 pub(crate) use messages::{Heard, Hearing};

@@ -26,6 +26,16 @@ impl<S: Measured> Watched<S> {
         }
     }
 
+    /// The stack, for its figures.
+    pub(crate) const fn stack(&self) -> &S {
+        &self.stack
+    }
+
+    /// The stack, to be told what only its kind can be.
+    pub(crate) const fn stack_mut(&mut self) -> &mut S {
+        &mut self.stack
+    }
+
     fn sample(&self) {
         if let (Some(shared), Some((id, remote))) = (&self.shared, self.latest)
             && let Some(figures) = self.stack.figures(id)
