@@ -7,7 +7,7 @@ mod server;
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -271,11 +271,7 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
 
 /// Prints to stdout.
 fn say(text: &str) -> Result<(), Ended> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match terminal::print(text.as_bytes()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Ended::NobodyReads),
         Err(error) => Err(cannot_write(Path::new("to stdout"), &error).into()),

@@ -148,10 +148,15 @@ fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
     let jobs = job::jobs(args, &shutdown)?;
-    let to_stdout = jobs.iter().any(Job::writes_to_stdout);
-    let hint = "name a file for one of them: -o FILE, --pcap FILE";
-    args.sight
-        .share_stdout(to_stdout.then_some(("what is fetched", hint)))?;
+    let heads_there = args.saving.dump_header.as_deref() == Some(Path::new("-"));
+    let told_there = args.showing.json || args.showing.write_out.is_some();
+    let what = match jobs.iter().any(Job::writes_to_stdout) {
+        true => Some("what is fetched"),
+        false if heads_there => Some("the heads"),
+        false => told_there.then_some("what is told of it"),
+    };
+    let hint = "give the packets a file: --pcap FILE";
+    args.sight.share_stdout(what.map(|what| (what, hint)))?;
     if args.showing.verbose {
         tell_of_proxies();
     }
