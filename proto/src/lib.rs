@@ -99,6 +99,7 @@ pub mod client;
 pub mod conditions;
 pub mod date;
 pub mod digest;
+pub mod disposition;
 pub mod etag;
 pub mod fields;
 pub mod framing;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A wish to stop that can be waited for.
@@ -120,10 +120,19 @@ impl Shutdown {
     }
 }
 
+/// The signal that came last, 0 before the first.
+static LAST_SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// The signal that asked last for the end, once [`Shutdown::on_signals`] was called.
+pub fn last_signal() -> Option<i32> {
+    Some(LAST_SIGNAL.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+}
+
 /// What the signal handler asks. Never dropped, so its descriptors stay open.
 static BY_SIGNAL: OnceLock<Shutdown> = OnceLock::new();
 
 extern "C" fn on_signal(signal: libc::c_int) {
+    LAST_SIGNAL.store(signal, Ordering::SeqCst);
     // An atomic load; it is set before the handler is installed.
     if let Some(shutdown) = BY_SIGNAL.get() {
         if shutdown.graceful.is_stopped() {
