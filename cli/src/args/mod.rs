@@ -26,9 +26,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the files of a folder
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Fetch targets and save them
-    Get(Get),
+    Get(Box<Get>),
 }
 
 /// The transport protocol.
