@@ -148,7 +148,7 @@ impl Target {
     pub(crate) fn file_name(&self) -> String {
         match TargetPath::parse(&self.path) {
             Ok(path) if path.is_directory() => Some("index.html".to_owned()),
-            Ok(path) => path.segments().last().cloned(),
+            Ok(path) => path.segments().last().and_then(|name| as_file_name(name)),
             // The server will refuse it, most likely; if not, its bytes need some name.
             Err(_) => None,
         }
@@ -163,6 +163,13 @@ impl fmt::Display for Target {
             None => f.write_str(&self.path),
         }
     }
+}
+
+/// A name that can be saved under as it is: one that people can read and that hides nothing.
+fn as_file_name(name: &[u8]) -> Option<String> {
+    let name = str::from_utf8(name).ok()?;
+    let harmless = !name.starts_with('.') && !name.contains(|c: char| c == '\\' || c.is_control());
+    harmless.then(|| name.to_owned())
 }
 
 fn no_target(text: &str, why: &str) -> Failure {

@@ -83,6 +83,8 @@ mod control;
 mod dccp;
 mod ending;
 mod error;
+mod fragment;
+pub mod hangup;
 mod probe;
 mod raw;
 mod sctp;
