@@ -20,6 +20,7 @@ pub(crate) enum Code {
     Write = 23,
     Timeout = 28,
     Range = 33,
+    Redirects = 47,
     Send = 55,
     Receive = 56,
     TooLarge = 63,
@@ -28,6 +29,7 @@ pub(crate) enum Code {
     Aborted = 102,
     Unverified = 103,
     Interrupted = 130,
+    Terminated = 143,
 }
 
 /// What to do on a machine whose kernel has not the protocol.
@@ -40,7 +42,7 @@ pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
 /// What to do where a carrier is not to be had.
 pub(crate) const TRY_UDP: &str = "--via udp needs nothing of the kernel";
 
-/// A failure that a person is told of.
+/// A failure that a person is told of, in one line: what happened, and what to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
@@ -65,6 +67,11 @@ impl Failure {
             silent: true,
             ..Self::new(code, "")
         }
+    }
+
+    /// What happened, without what to do.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Whether nobody needs to be told.
@@ -110,7 +117,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.hint {
-            Some(hint) => write!(f, "\n  {hint}"),
+            Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),
         }
     }

@@ -84,6 +84,7 @@ mod dccp;
 mod ending;
 mod error;
 mod fragment;
+pub mod hangup;
 mod probe;
 mod raw;
 mod sctp;

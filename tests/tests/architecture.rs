@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 /// What each package may depend on, of this workspace and of others; nothing points back.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &["base64", "bytes", "httparse"]),
-    ("dccp", &["bytes", "crc32c", "hmac", "sha2"]),
+    ("dccp", &["bytes", "crc-fast", "hmac", "sha2"]),
     ("sctp", &["bytes", "crc-fast", "sha2"]),
     ("capture", &["proto"]),
     ("transport", &["bytes", "dccp", "proto", "sctp"]),

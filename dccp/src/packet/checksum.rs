@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crc_fast::CrcAlgorithm;
+
 use super::header::CHECKSUM_FIELD;
 
 /// DCCP's number among IP protocols (RFC 4340 §19).
@@ -121,7 +123,8 @@ fn fold(sum: u64) -> u16 {
 
 /// The Data Checksum of an application data area: its CRC-32c, 0 of no bytes (RFC 4340 §9.3).
 pub fn data_checksum(data: &[u8]) -> u32 {
-    crc32c::crc32c(data)
+    let crc = crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, data);
+    u32::try_from(crc).expect("a CRC of 32 bits")
 }
 
 #[cfg(test)]

@@ -56,6 +56,10 @@ fn assert_written_again(raw: RawChunk<'_>, chunk: &Chunk<'_>) {
         }
         Chunk::Init(init) | Chunk::InitAck(init) => {
             let _ = init.parameters(8);
+            // A last parameter that the chunk's end cuts off is whole again with padding.
+            if Parameters::of(init.raw_parameters).any(|parameter| parameter.is_err()) {
+                return;
+            }
             init.encode(&mut again, raw.kind, |_| {});
         }
         Chunk::Sack(sack) => {

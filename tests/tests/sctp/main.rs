@@ -9,3 +9,4 @@ mod path;
 mod peers;
 mod rules;
 mod streams;
+mod two_paths;
