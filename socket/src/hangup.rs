@@ -35,6 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(unsafe_code, reason = "raises a signal")]
     fn hangups_are_counted() {
         watch().unwrap();
         let before = count();
