@@ -36,6 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(unsafe_code, reason = "raises a signal")]
     fn hangups_are_counted() {
         watch().unwrap();
         let before = count();
