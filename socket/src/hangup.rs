@@ -36,7 +36,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(unsafe_code, reason = "raises a signal")]
     fn hangups_are_counted() {
         watch().unwrap();
         let before = count();
