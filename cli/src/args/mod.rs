@@ -42,9 +42,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the files of a folder
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Fetch targets and save them
-    Get(Get),
+    Get(Box<Get>),
     /// Show it: serve and fetch a page, a picture and a video, with their packets
     Demo(Demo),
     /// Write the manual: a page for each command, for man(1)
