@@ -35,6 +35,60 @@ pub(crate) enum Code {
     Terminated = 143,
 }
 
+impl Code {
+    /// All of them, ascending.
+    pub(crate) const ALL: [Self; 19] = [
+        Self::Usage,
+        Self::BadUrl,
+        Self::Resolve,
+        Self::Connect,
+        Self::Incomplete,
+        Self::Status,
+        Self::Write,
+        Self::Timeout,
+        Self::Range,
+        Self::Redirects,
+        Self::Send,
+        Self::Receive,
+        Self::TooLarge,
+        Self::NotAvailable,
+        Self::Digest,
+        Self::Aborted,
+        Self::Unverified,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// What it means, for the manual. README.md has the same words.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Usage => "wrong usage",
+            Self::BadUrl => "not a target",
+            Self::Resolve => "host not found",
+            Self::Connect => {
+                "connection refused, host unreachable, or (serve) the address cannot be had"
+            }
+            Self::Incomplete => "the body is incomplete",
+            Self::Status => "the server answered with a status of 300 or more",
+            Self::Write => "cannot write",
+            Self::Timeout => "time is up, or nobody answers",
+            Self::Range => "the server did not honour the range",
+            Self::Redirects => "too many redirects",
+            Self::Send => "sending failed",
+            Self::Receive => "receiving failed",
+            Self::TooLarge => "larger than --max-filesize",
+            Self::NotAvailable => "the protocol is not available on this machine",
+            Self::Digest => "the bytes do not agree with the server's digest",
+            Self::Aborted => "aborted by the peer",
+            Self::Unverified => {
+                "received over DCCP from a server that says nothing to check it with"
+            }
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "ended by SIGTERM",
+        }
+    }
+}
+
 /// What to do on a machine whose kernel has not the protocol.
 pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
     match missing.protocol {
@@ -98,6 +152,12 @@ impl Failure {
     /// Somebody sent a signal, and knows what to do.
     pub(crate) fn interrupted() -> Self {
         Self::new(Code::Interrupted, "interrupted")
+    }
+
+    /// The program could not be told of signals.
+    pub(crate) fn no_signals(error: &io::Error) -> Self {
+        let message = format_args!("cannot wait for signals: {error}");
+        Self::new(Code::Receive, message).hint(MAKE_ROOM)
     }
 
     /// What it means that a file cannot be written.
@@ -232,5 +292,15 @@ mod tests {
     fn hints_are_joined() {
         let failure = Failure::new(Code::Write, "a").and_hint("b").and_hint("c");
         assert_eq!(failure.to_string(), "a; b; c");
+    }
+
+    #[test]
+    fn the_readme_has_every_code_with_its_meaning() {
+        let readme = include_str!("../../README.md");
+        let (_, table) = readme.split_once("| exit code | meaning |\n").unwrap();
+        let rows = table.lines().skip(2).take_while(|row| row.starts_with('|'));
+        let rows: Vec<String> = rows.map(|row| row.replace('`', "")).collect();
+        let expected = Code::ALL.map(|code| format!("| {} | {} |", code as u8, code.meaning()));
+        assert_eq!(rows, expected);
     }
 }
