@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use dccp::ConnectionId;
 use transport::{
-    Datagram, DccpStack, Fill, NoRoom, Path, Stack, StackEvent, StackSendError, Transmit,
+    Datagram, DccpStack, Fill, Icmp, NoRoom, Path, Stack, StackEvent, StackSendError, Transmit,
 };
 
 use super::{Eye, Watch, Watcher};
@@ -43,6 +43,10 @@ impl Stack for Watched {
     fn handle_packet(&mut self, now: Instant, packet: Datagram<Path>) {
         self.stack.handle_packet(now, packet);
         self.sample();
+    }
+
+    fn handle_icmp(&mut self, now: Instant, path: Path, icmp: &Icmp) {
+        self.stack.handle_icmp(now, path, icmp);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
