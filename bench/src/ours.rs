@@ -147,7 +147,8 @@ impl Site for Files {
     type Resource = Option<Bytes>;
 
     fn open(&mut self, _request: &Request, path: &TargetPath) -> Option<Bytes> {
-        self.files.get(&path.segments().join("/")).cloned()
+        let path = String::from_utf8(path.segments().join(&b'/')).ok()?;
+        self.files.get(&path).cloned()
     }
 
     fn poll_answer(&mut self, file: &mut Option<Bytes>) -> Poll<Answer> {
@@ -158,6 +159,7 @@ impl Site for Files {
                 etag: EntityTag::new_strong("1").ok(),
                 last_modified: None,
                 sha256: None,
+                further: proto::fields::Fields::new(),
             }),
             None => Answer::Error(Status::NOT_FOUND),
         })

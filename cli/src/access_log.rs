@@ -1,14 +1,18 @@
 //! Who asked for what: the access log, and what `--verbose` shows.
 
+mod json;
+
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use proto::date::HttpDate;
 use proto::request::{Form, Request};
+use socket::hangup;
 use transport::LogEntry;
 
 use crate::terminal::printable;
@@ -21,12 +25,31 @@ pub(crate) enum Format {
     Common,
     /// The same and `"referer" "user-agent"`.
     Combined,
+    /// A JSON object.
+    Json,
+}
+
+/// The way a client came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// `sctp` or `dccp`.
+    pub(crate) protocol: &'static str,
+    /// `kernel`, `udp` or `raw`.
+    pub(crate) carrier: &'static str,
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    pub(crate) peer: SocketAddr,
+    pub(crate) way: Way,
 }
 
 /// Where lines about requests go, for all connections of a server.
 ///
 /// Each line, and each block of lines, is written with one call, so that those of several threads
-/// do not mix. Where nobody reads any more, the server serves on.
+/// do not mix. Where nobody reads any more, the server serves on. After a SIGHUP the file is opened
+/// anew under its name: the old one may have been moved away.
 #[derive(Debug)]
 pub(crate) struct Log {
     format: Option<Format>,
@@ -39,7 +62,44 @@ pub(crate) struct Log {
 #[derive(Debug)]
 enum Sink {
     Stdout,
-    File(File),
+    File(Mutex<LogFile>),
+}
+
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// How often SIGHUP had come when it was opened.
+    hangups: usize,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        // Before the file: a signal that comes meanwhile may be for the next one.
+        let hangups = hangup::count();
+        Ok(Self {
+            path: path.to_owned(),
+            file: OpenOptions::new().append(true).create(true).open(path)?,
+            hangups,
+        })
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if hangup::count() != self.hangups {
+            match Self::open(&self.path) {
+                Ok(new) => *self = new,
+                Err(error) => {
+                    // The old file will do until the next signal.
+                    self.hangups = hangup::count();
+                    let path = self.path.display();
+                    tell(&format!(
+                        "the access log {path} cannot be opened anew: {error}\n"
+                    ));
+                }
+            }
+        }
+        self.file.write_all(line)
+    }
 }
 
 impl Log {
@@ -55,7 +115,10 @@ impl Log {
         verbose: bool,
     ) -> io::Result<Self> {
         let sink = match file {
-            Some(path) => Sink::File(OpenOptions::new().append(true).create(true).open(path)?),
+            Some(path) => {
+                hangup::watch()?;
+                Sink::File(Mutex::new(LogFile::open(path)?))
+            }
             None => Sink::Stdout,
         };
         Ok(Self {
@@ -67,18 +130,30 @@ impl Log {
     }
 
     /// Writes the line about an answer that ended at `date`.
-    pub(crate) fn write(&self, peer: SocketAddr, date: HttpDate, entry: &LogEntry<'_>) {
+    pub(crate) fn write(&self, client: &Client, date: HttpDate, entry: &LogEntry<'_>) {
         let Some(format) = self.format else { return };
-        let line = Line {
-            format,
-            host: peer.ip(),
-            date,
-            entry,
+        let line = match format {
+            Format::Json => json::line(client, date, entry),
+            Format::Common | Format::Combined => {
+                let host = client.peer.ip().to_canonical();
+                let with_agent = format == Format::Combined;
+                format!(
+                    "{}\n",
+                    Line {
+                        with_agent,
+                        host,
+                        date,
+                        entry
+                    }
+                )
+            }
         };
-        let line = format!("{line}\n");
         let result = match &self.sink {
             Sink::Stdout => io::stdout().lock().write_all(line.as_bytes()),
-            Sink::File(file) => (&*file).write_all(line.as_bytes()),
+            Sink::File(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.write(line.as_bytes())
+            }
         };
         match result {
             Ok(()) => self.failing.store(false, Ordering::Relaxed),
@@ -105,9 +180,10 @@ impl Log {
     }
 }
 
-/// A line of the access log without its end.
+/// A line in one of NCSA's formats, without its end.
 struct Line<'a> {
-    format: Format,
+    /// Whether it is the Combined Log Format.
+    with_agent: bool,
     host: IpAddr,
     date: HttpDate,
     entry: &'a LogEntry<'a>,
@@ -116,7 +192,7 @@ struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            format,
+            with_agent,
             host,
             date,
             entry,
@@ -135,18 +211,16 @@ impl fmt::Display for Line<'_> {
             0 => f.write_str("-")?,
             bytes => write!(f, "{bytes}")?,
         }
-        match format {
-            Format::Common => Ok(()),
-            Format::Combined => {
-                let field = |name| {
-                    entry
-                        .request
-                        .and_then(|request| request.fields.single(name))
-                };
-                let referer = Quoted(field("Referer"));
-                write!(f, " {referer} {}", Quoted(field("User-Agent")))
-            }
+        if !with_agent {
+            return Ok(());
         }
+        let field = |name| {
+            entry
+                .request
+                .and_then(|request| request.fields.single(name))
+        };
+        let referer = Quoted(field("Referer"));
+        write!(f, " {referer} {}", Quoted(field("User-Agent")))
     }
 }
 
@@ -224,6 +298,7 @@ fn answer_lines(peer: SocketAddr, entry: &LogEntry<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::time::Duration;
 
     use proto::request::{Limits, parse};
     use proto::server::Summary;
@@ -245,12 +320,24 @@ mod tests {
                 body_bytes,
                 complete: true,
             },
+            stream: None,
+            took: Duration::from_millis(1500),
+        }
+    }
+
+    fn client(peer: &str) -> Client {
+        Client {
+            peer: peer.parse().unwrap(),
+            way: Way {
+                protocol: "sctp",
+                carrier: "udp",
+            },
         }
     }
 
     fn written(format: Format, entry: &LogEntry<'_>) -> String {
         Line {
-            format,
+            with_agent: format == Format::Combined,
             host: "127.0.0.1".parse().unwrap(),
             date: HttpDate::from_unix(971_186_136),
             entry,
@@ -342,9 +429,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "before\n").unwrap();
         let log = Log::open(Some(Format::Common), Some(file.path()), false).unwrap();
-        let peer = "[::1]:80".parse().unwrap();
         log.write(
-            peer,
+            &client("[::1]:80"),
             HttpDate::from_unix(0),
             &entry("GET / HTTP/1.0", None, 1),
         );
@@ -364,9 +450,12 @@ mod tests {
             return;
         }
         let log = Log::open(Some(Format::Common), Some(full), false).unwrap();
-        let peer = SocketAddr::from(([127, 0, 0, 1], 5));
         for _ in 0..2 {
-            log.write(peer, HttpDate::from_unix(0), &entry("", None, 1));
+            log.write(
+                &client("127.0.0.1:5"),
+                HttpDate::from_unix(0),
+                &entry("", None, 1),
+            );
             assert!(log.failing.load(Ordering::Relaxed));
         }
     }

@@ -20,6 +20,7 @@ pub(crate) enum Code {
     Write = 23,
     Timeout = 28,
     Range = 33,
+    Redirects = 47,
     Send = 55,
     Receive = 56,
     TooLarge = 63,
@@ -28,6 +29,7 @@ pub(crate) enum Code {
     Aborted = 102,
     Unverified = 103,
     Interrupted = 130,
+    Terminated = 143,
 }
 
 /// What to do on a machine whose kernel has not the protocol.
@@ -65,6 +67,11 @@ impl Failure {
             silent: true,
             ..Self::new(code, "")
         }
+    }
+
+    /// What happened, without what to do.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Whether nobody needs to be told.

@@ -5,6 +5,7 @@ mod args;
 mod carrier;
 mod exit;
 mod get;
+mod peers;
 mod plan;
 mod serve;
 mod sight;

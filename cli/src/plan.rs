@@ -1,15 +1,21 @@
 //! What the words typed mean.
 
+use std::fmt;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proto::client::Wanted;
+use proto::fields::Fields;
+use proto::request::{self, Method};
+use proto::target::TargetPath;
 use socket::{BindError, Protocol, SocketError};
 
 use crate::access_log::Format;
-use crate::args::{self, LogFormat, Proto};
+use crate::args::{self, LogFormat, LogLevel, Proto};
 use crate::carrier::{self, Carrier};
 use crate::exit::{self, Code, Failure};
-use crate::serve::{self, ServeError};
+use crate::serve::{self, Level, ServeError, User};
+use crate::site::{self, ListingConfig, MediaTypes};
 
 /// The service code a client sends and a server takes first: `?HTP`, for private use
 /// (RFC 4340 §8.1.2).
@@ -86,24 +92,136 @@ pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
         ccid: args.transport.ccid,
         mtu: args.transport.mtu,
         ppid: args.transport.ppid,
-        max_connections: args
-            .max_connections
-            .map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
-        request_timeout: args.request_timeout,
-        idle_timeout: args.idle_timeout,
-        stall_timeout: args.stall_timeout,
-        min_rate: args.min_rate,
-        grace: args.grace,
+        site: site_config(&args.files)?,
+        max_connections: args.limits.max_connections.map(count),
+        max_connections_per_peer: args.limits.max_connections_per_peer.map(count),
+        max_request_rate: args.limits.max_request_rate,
+        max_header_size: count(args.limits.max_header_size),
+        request_timeout: args.limits.request_timeout,
+        idle_timeout: args.limits.idle_timeout,
+        stall_timeout: args.limits.stall_timeout,
+        min_rate: args.limits.min_rate,
+        grace: args.limits.grace,
+        user: args.user.as_deref().map(find_user).transpose()?,
+        sandbox: !args.no_sandbox,
         log_format: match args.log_format {
             LogFormat::Common => Some(Format::Common),
             LogFormat::Combined => Some(Format::Combined),
+            LogFormat::Json => Some(Format::Json),
             LogFormat::Off => None,
         },
         log_file: args.log_file.clone(),
         sight: args.sight.clone(),
-        verbose: args.verbose,
-        quiet: args.quiet,
+        level: match args.log_level {
+            Some(LogLevel::Error) => Level::Error,
+            Some(LogLevel::Warn) => Level::Warn,
+            Some(LogLevel::Info) => Level::Info,
+            Some(LogLevel::Debug) => Level::Debug,
+            None if args.verbose => Level::Debug,
+            None if args.quiet => Level::Error,
+            None => Level::Info,
+        },
     })
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn find_user(text: &str) -> Result<User, Failure> {
+    User::find(text).map_err(|error| {
+        Failure::new(Code::Usage, error).hint("write --user NAME, NAME:GROUP or UID:GID")
+    })
+}
+
+/// What is served of a folder.
+fn site_config(files: &args::Files) -> Result<site::Config, Failure> {
+    Ok(site::Config {
+        index: files.index.clone(),
+        listing: files.list.then_some(ListingConfig {
+            max_entries: files.list_limit,
+        }),
+        hidden: files.hidden,
+        precompressed: files.precompressed,
+        health: files.health.as_deref().map(health).transpose()?,
+        media_types: media_types(files)?,
+        further: further_fields(&files.header)?,
+        ..site::Config::default()
+    })
+}
+
+fn health(path: &str) -> Result<TargetPath, Failure> {
+    TargetPath::parse(path).map_err(|error| {
+        Failure::new(Code::Usage, format_args!("--health {path}: {error}"))
+            .hint("write a path that begins with a slash: --health /healthz")
+    })
+}
+
+/// Those of the file first, so that those typed count more.
+fn media_types(files: &args::Files) -> Result<MediaTypes, Failure> {
+    let mut types = MediaTypes::default();
+    if let Some(path) = &files.mime_types {
+        let shown = path.display();
+        let text = fs::read_to_string(path).map_err(|error| {
+            Failure::new(Code::Usage, format_args!("{shown} cannot be read: {error}"))
+                .hint("name a file of media types, such as /etc/mime.types")
+        })?;
+        types.read(&text).map_err(|(line, error)| {
+            Failure::new(Code::Usage, format_args!("{shown}, line {line}: {error}"))
+                .hint("write a media type and its endings in a line: text/plain txt log")
+        })?;
+    }
+    for text in &files.mime {
+        let hint = "write --mime ENDING=TYPE, such as --mime log=text/plain";
+        let failure = |what: &dyn fmt::Display| {
+            Failure::new(Code::Usage, format_args!("--mime {text}: {what}")).hint(hint)
+        };
+        let (ending, media_type) = text.split_once('=').ok_or_else(|| failure(&"no ="))?;
+        types
+            .set(ending, media_type)
+            .map_err(|error| failure(&error))?;
+    }
+    Ok(types)
+}
+
+/// The fields that an answer has without being told, and those that would change its end.
+const OWN_FIELDS: [&str; 17] = [
+    "Accept-Ranges",
+    "Body-Framing",
+    "Connection",
+    "Content-Digest",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Range",
+    "Content-Type",
+    "Date",
+    "ETag",
+    "Keep-Alive",
+    "Last-Modified",
+    "Location",
+    "Repr-Digest",
+    "Server",
+    "Transfer-Encoding",
+    "X-Content-Type-Options",
+];
+
+fn further_fields(lines: &[String]) -> Result<Fields, Failure> {
+    let mut fields = Fields::new();
+    for line in lines {
+        let failure = |what: &dyn fmt::Display| {
+            Failure::new(Code::Usage, format_args!("--header {line:?}: {what}"))
+                .hint("write a name, a colon and a value: --header 'Cache-Control: max-age=60'")
+        };
+        let (name, value) = line.split_once(':').ok_or_else(|| failure(&"no colon"))?;
+        if OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(failure(&"the server says this itself"));
+        }
+        fields.push(name, value.trim());
+        // What cannot be asked cannot be answered either.
+        request::write(&mut Vec::new(), Method::Get, "/", &fields)
+            .map_err(|error| failure(&error))?;
+    }
+    Ok(fields)
 }
 
 impl From<ServeError> for Failure {
@@ -124,6 +242,11 @@ impl From<ServeError> for Failure {
             ),
             ServeError::Bind(_) | ServeError::Udp(_) => (Code::Connect, None),
             ServeError::LogFile(..) => (Code::Write, None),
+            ServeError::User(..) => (
+                Code::Usage,
+                Some("only root can become another user: leave --user out, or start as root"),
+            ),
+            ServeError::Sandbox(_) => (Code::NotAvailable, Some("--no-sandbox does without")),
             ServeError::Sight(_) => (Code::Write, None),
             ServeError::System(_) => (Code::Receive, None),
         };

@@ -1,18 +1,24 @@
 //! `serve`: a document root over SCTP or DCCP.
 
+mod level;
+mod sandbox;
 mod stacks;
+mod user;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use landlock::RulesetError;
 use proto::machine::{Delivery, StreamId};
+use proto::request;
 use proto::server;
 use proto::streams::{self, Exchanges, Streams};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, geteuid, getrlimit, setrlimit};
 use socket::stop::Shutdown;
 use socket::{
     BindError, DccpConfig, DccpListener, NotAvailable, Protocol, SctpConfig, SctpListener,
@@ -20,13 +26,16 @@ use socket::{
 };
 use transport::{Limits, Listener, Notice, Resident, Responder, Served, Service};
 
-use crate::access_log::{Format, Log};
+use crate::access_log::{Format, Log, Way};
 use crate::args::{self, Driver};
 use crate::carrier::Carrier;
 use crate::exit::Failure;
+use crate::peers::{Bounded, Connections, Rates};
 use crate::sight::{Heard, Role, Watch};
-use crate::site::{DigestConfig, FileSite, Root};
-use crate::terminal::tell;
+use crate::site::{self, FileSite, Root};
+
+pub(crate) use self::level::Level;
+pub(crate) use self::user::User;
 
 /// What to serve, and how.
 #[derive(Clone, Debug)]
@@ -49,8 +58,16 @@ pub(crate) struct Options {
     pub(crate) mtu: Option<u16>,
     /// SCTP's payload protocol identifier on what is sent.
     pub(crate) ppid: u32,
+    /// What is served of the folder.
+    pub(crate) site: site::Config,
     /// How many connections may be open at once; `None` is the driver's default.
     pub(crate) max_connections: Option<usize>,
+    /// How many connections one client may have open at once; `None` for any number.
+    pub(crate) max_connections_per_peer: Option<usize>,
+    /// How many requests a second one client may send; `None` for any number.
+    pub(crate) max_request_rate: Option<u32>,
+    /// The longest head of a request in bytes.
+    pub(crate) max_header_size: usize,
     /// How long a client may take to send its request, and how long a connection may stay
     /// without one.
     pub(crate) request_timeout: Duration,
@@ -68,10 +85,12 @@ pub(crate) struct Options {
     pub(crate) log_file: Option<PathBuf>,
     /// What is to be seen of the packets.
     pub(crate) sight: args::Sight,
-    /// Whether to show requests and answers on stderr.
-    pub(crate) verbose: bool,
-    /// Whether to tell failures only.
-    pub(crate) quiet: bool,
+    /// Whom to become once all is open.
+    pub(crate) user: Option<User>,
+    /// Whether to be kept to the folder by the kernel, where that can.
+    pub(crate) sandbox: bool,
+    /// What to tell on stderr.
+    pub(crate) level: Level,
 }
 
 impl Options {
@@ -82,6 +101,11 @@ impl Options {
         } else {
             self.bind.chunks(1).collect()
         }
+    }
+
+    /// Whether requests and answers are told.
+    pub(crate) fn shows_requests(&self) -> bool {
+        self.level >= Level::Debug
     }
 
     /// What a connection is held to.
@@ -108,6 +132,10 @@ pub(crate) enum ServeError {
     Bind(BindError),
     /// The access log cannot be opened.
     LogFile(PathBuf, io::Error),
+    /// The process could not become another user.
+    User(User, io::Error),
+    /// The kernel has Landlock, and refuses.
+    Sandbox(RulesetError),
     /// What was to be seen of the packets cannot be shown.
     Sight(Failure),
     /// The system ran out of something.
@@ -139,6 +167,8 @@ impl fmt::Display for ServeError {
                     path.display()
                 )
             }
+            Self::User(user, error) => write!(f, "cannot become {user}: {error}"),
+            Self::Sandbox(error) => write!(f, "cannot be sandboxed: {error}"),
             Self::Sight(failure) => failure.fmt(f),
             Self::System(error) => write!(f, "the server cannot run: {error}"),
         }
@@ -158,10 +188,18 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
     let in_root = |error| ServeError::Root(options.root.clone(), error);
     let root = Root::open(&options.root).map_err(in_root)?;
     let file = options.log_file.as_deref();
-    let log = Log::open(options.log_format, file, options.verbose).map_err(|error| {
+    let log = Log::open(options.log_format, file, options.shows_requests()).map_err(|error| {
         ServeError::LogFile(options.log_file.clone().unwrap_or_default(), error)
     })?;
-    let site = FileSite::new(root, DigestConfig::default(), log);
+    let warn = options.level.warn();
+    let rates = options.max_request_rate.map(|rate| Rates::new(rate, warn));
+    let site = FileSite::new(root, options.site.clone(), rates, Arc::new(log));
+    let host = Site {
+        site,
+        connections: options
+            .max_connections_per_peer
+            .map(|most| Connections::new(most, warn)),
+    };
     let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
     let served = match options.protocol {
         Protocol::Sctp => {
@@ -171,10 +209,11 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                let service = over_sctp(options, &site);
+                let service = over_sctp(options, &host, carrier);
                 stacks::sctp(options, carrier, addresses, service, &watch)
             })?;
-            serve(options, doors, over_sctp(options, &site), &watch)?
+            let service = over_sctp(options, &host, Carrier::Kernel);
+            serve(options, doors, service, &host.site, &watch)?
         }
         Protocol::Dccp => {
             let config = DccpConfig {
@@ -188,19 +227,16 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                let service = over_dccp(options, &site);
+                let service = over_dccp(options, &host, carrier);
                 stacks::dccp(options, carrier, addresses[0], service, &watch)
             })?;
-            serve(options, doors, over_dccp(options, &site), &watch)?
+            let service = over_dccp(options, &host, Carrier::Kernel);
+            serve(options, doors, service, &host.site, &watch)?
         }
     };
-    if !options.quiet {
-        let totals = site.totals();
-        tell(&format!(
-            "{}\n",
-            Farewell(served, totals.answers, totals.body_bytes)
-        ));
-    }
+    let totals = host.site.totals();
+    let farewell = Farewell(served, totals.answers, totals.body_bytes);
+    options.level.tell(Level::Info, &format!("{farewell}\n"));
     watch.finish().map_err(ServeError::Sight)
 }
 
@@ -260,9 +296,8 @@ fn open<L>(
             Err(error @ (ServeError::NotAvailable(_) | ServeError::Udp(_)))
                 if options.carriers.len() > 1 =>
             {
-                if options.verbose {
-                    tell(&format!("not listening over {carrier}: {error}\n"));
-                }
+                let told = format!("not listening over {carrier}: {error}\n");
+                options.level.tell(Level::Debug, &told);
                 left_out = Some(error);
             }
             Err(error) => return Err(error),
@@ -270,8 +305,10 @@ fn open<L>(
     }
     match left_out {
         Some(error) if doors.places.is_empty() => return Err(error),
-        Some(error @ ServeError::Udp(_)) if !options.quiet && !options.verbose => {
-            tell(&format!("not listening in UDP: {error}\n"));
+        // At a lower level it was told already.
+        Some(error @ ServeError::Udp(_)) if options.level < Level::Debug => {
+            let told = format!("not listening in UDP: {error}\n");
+            options.level.tell(Level::Warn, &told);
         }
         Some(_) | None => {}
     }
@@ -335,6 +372,7 @@ fn serve<L, V>(
     options: &Options,
     doors: Doors<L>,
     service: V,
+    site: &FileSite,
     watch: &Watch,
 ) -> Result<Served, ServeError>
 where
@@ -353,15 +391,19 @@ where
     } = doors;
     let heard = |listener| Heard::listener(listener, watch.clone(), options.protocol);
     let listeners: Vec<_> = listeners.into_iter().map(heard).collect();
-    if !options.quiet {
-        for place in &places {
-            tell(&listening(options, place));
-        }
+    let level = options.level;
+    let confined = confine(options, site.root())?;
+    for place in &places {
+        level.tell(Level::Info, &listening(options, place));
+    }
+    for (of, told) in confined {
+        level.tell(of, &told);
     }
     let mut observe = |notice: Notice<'_>| {
-        if !options.quiet || is_failure(&notice) {
-            tell(&format!("{}\n", Told(&notice, &addresses)));
-        }
+        level.tell(
+            Level::of(&notice),
+            &format!("{}\n", Told(&notice, &addresses)),
+        );
     };
     let limits = options.limits();
     match options.driver {
@@ -407,40 +449,100 @@ fn exchange_config(options: &Options, delivery: Delivery) -> server::Config {
         request_timeout: options.request_timeout,
         idle_timeout: options.idle_timeout,
         ppid: options.ppid,
+        limits: request::Limits {
+            head: options.max_header_size,
+            ..request::Limits::default()
+        },
         ..server::Config::new(delivery)
+    }
+}
+
+/// Gives up what the process does not need any more, now that all is open: its user's rights, and
+/// all files but those it serves and writes. What it says of that is to be told.
+fn confine(options: &Options, root: &Root) -> Result<Vec<(Level, String)>, ServeError> {
+    let mut told = Vec::new();
+    if let Some(user) = &options.user {
+        user.become_it()
+            .map_err(|error| ServeError::User(user.clone(), error))?;
+        root.check()
+            .map_err(|error| ServeError::Root(options.root.clone(), error))?;
+        told.push((Level::Debug, format!("became user {user}\n")));
+    } else if geteuid().is_root() && !options.bind.iter().all(|at| at.ip().is_loopback()) {
+        let text = "running as root: --user NAME gives that up once the ports are open\n";
+        told.push((Level::Warn, text.to_owned()));
+    }
+    if options.sandbox {
+        let written = [&options.log_file, &options.sight.ladder_svg];
+        let written: Vec<&Path> = written
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
+            .collect();
+        let enforced = sandbox::enter(root, &written).map_err(ServeError::Sandbox)?;
+        told.push((Level::Debug, format!("{enforced}\n")));
+    }
+    Ok(told)
+}
+
+/// What all connections have in common.
+struct Site {
+    site: FileSite,
+    connections: Option<Connections>,
+}
+
+/// How the log names the way that a client came.
+const fn way(protocol: Protocol, carrier: Carrier) -> Way {
+    Way {
+        protocol: name(protocol),
+        carrier: match carrier {
+            Carrier::Kernel => "kernel",
+            Carrier::Udp(_) => "udp",
+            Carrier::Raw => "raw",
+        },
+    }
+}
+
+const fn name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Sctp => "sctp",
+        Protocol::Dccp => "dccp",
     }
 }
 
 /// Over SCTP each stream of an association has an exchange.
 fn over_sctp(
     options: &Options,
-    site: &FileSite,
+    host: &Site,
+    carrier: Carrier,
 ) -> impl Service<Machine: Send, Application: Send> + Send + use<> {
     let config = exchange_config(options, Delivery::Reliable);
     let limits = streams::Config {
         idle_timeout: options.request_timeout,
         ..streams::Config::default()
     };
-    let site = site.clone();
-    move |now: Instant, peer: SocketAddr| {
+    let (site, way) = (host.site.clone(), way(options.protocol, carrier));
+    let service = move |now: Instant, peer: SocketAddr| {
         let machine = Streams::new(now, ByStream(config.clone()), limits);
-        let responder = Responder::<_, StreamId>::new(site.for_peer(peer));
+        let responder = Responder::<_, StreamId>::new(site.for_peer(peer, way));
         (machine, responder)
-    }
+    };
+    Bounded::new(service, host.connections.clone())
 }
 
 /// Over DCCP a connection has one exchange at a time.
 fn over_dccp(
     options: &Options,
-    site: &FileSite,
+    host: &Site,
+    carrier: Carrier,
 ) -> impl Service<Machine: Send, Application: Send> + Send + use<> {
     let config = exchange_config(options, Delivery::Unreliable);
-    let site = site.clone();
-    move |now: Instant, peer: SocketAddr| {
+    let (site, way) = (host.site.clone(), way(options.protocol, carrier));
+    let service = move |now: Instant, peer: SocketAddr| {
         let machine = server::Exchange::new(now, config.clone());
-        let responder = Responder::<_, ()>::new(site.for_peer(peer));
+        let responder = Responder::<_, ()>::new(site.for_peer(peer, way));
         (machine, responder)
-    }
+    };
+    Bounded::new(service, host.connections.clone())
 }
 
 #[derive(Debug)]
@@ -463,23 +565,9 @@ impl Exchanges for ByStream {
 }
 
 fn listening(options: &Options, Place { address, carrier }: &Place) -> String {
-    let protocol = match options.protocol {
-        Protocol::Sctp => "sctp",
-        Protocol::Dccp => "dccp",
-    };
+    let protocol = name(options.protocol);
     let root = options.root.display();
     format!("listening on {protocol} {address} ({carrier}), serving {root}\n")
-}
-
-/// Whether someone who wants to hear of failures only wants to hear this.
-const fn is_failure(notice: &Notice<'_>) -> bool {
-    match notice {
-        Notice::AcceptFailed { .. }
-        | Notice::OutOfResources { .. }
-        | Notice::LimitReached { .. }
-        | Notice::Panicked => true,
-        Notice::Stopping { .. } | Notice::Cut { .. } => false,
-    }
 }
 
 /// A notice that names the listener by its address.

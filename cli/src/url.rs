@@ -31,11 +31,7 @@ impl Target {
     /// or `http+dccp`. `default_port` replaces the port of a target that names none.
     pub(crate) fn parse(text: &str, default_port: Option<u16>) -> Result<Self, Failure> {
         let wrong = |why: &str| {
-            Failure::new(
-                Code::BadUrl,
-                format_args!("{text:?} is not a target: {why}"),
-            )
-            .hint("write /path, host:port/path, or http://host:port/path")
+            no_target(text, why).hint("write /path, host:port/path, or http://host:port/path")
         };
         let (proto, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (scheme_proto(scheme).map_err(wrong)?, Some(rest)),
@@ -72,6 +68,66 @@ impl Target {
         })
     }
 
+    /// Where `reference` leads that an answer to this target holds (RFC 3986 §5.2). What names no
+    /// transport goes over that of this target.
+    pub(crate) fn resolve(&self, reference: &str) -> Result<Self, Failure> {
+        let absolute = match (scheme(reference), reference.strip_prefix("//")) {
+            (Some(_), _) => Some(reference.to_owned()),
+            (None, Some(rest)) => Some(format!("http://{rest}")),
+            (None, None) => None,
+        };
+        let target = match absolute {
+            // An authority must follow: http:/x is nothing that HTTP knows (RFC 9110 §4.2.1).
+            Some(absolute) if !absolute.contains("://") => {
+                return Err(no_target(reference, "the host is missing"));
+            }
+            Some(absolute) => Self::parse(&absolute, None)?,
+            None => Self {
+                path: target::encode_path(&self.merge(reference)),
+                ..self.clone()
+            },
+        };
+        let (path, query) = split_query(&target.path);
+        Ok(Self {
+            path: format!("{}{query}", remove_dot_segments(path)),
+            proto: target.proto.or(self.proto),
+            ..target
+        })
+    }
+
+    /// The path and query of a reference without an authority (RFC 3986 §5.2.2, §5.2.3).
+    fn merge(&self, reference: &str) -> String {
+        let reference = reference.split('#').next().unwrap_or_default();
+        let (path, _) = split_query(&self.path);
+        match reference.as_bytes().first() {
+            None => self.path.clone(),
+            Some(b'?') => format!("{path}{reference}"),
+            Some(b'/') => reference.to_owned(),
+            Some(_) => {
+                let folder = path.rfind('/').map_or("", |last| &path[..last]);
+                format!("{folder}/{reference}")
+            }
+        }
+    }
+
+    /// Whether `other` is of the same server.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        let place = |target: &Self| {
+            let host = target.host.as_ref().map(|host| host.to_ascii_lowercase());
+            (host, target.port, target.proto)
+        };
+        place(self) == place(other)
+    }
+
+    /// The whole of it, as a link would have it. `proto` is the transport if it names none.
+    pub(crate) fn url(&self, proto: Proto) -> String {
+        let scheme = match self.proto.unwrap_or(proto) {
+            Proto::Sctp => "http+sctp",
+            Proto::Dccp => "http+dccp",
+        };
+        format!("{scheme}://{}{}", self.host_field("127.0.0.1"), self.path)
+    }
+
     /// The value of the `Host` field; `fallback` is the address of a server without a name.
     pub(crate) fn host_field(&self, fallback: &str) -> String {
         let host = self.host.as_deref().unwrap_or(fallback);
@@ -92,7 +148,7 @@ impl Target {
     pub(crate) fn file_name(&self) -> String {
         match TargetPath::parse(&self.path) {
             Ok(path) if path.is_directory() => Some("index.html".to_owned()),
-            Ok(path) => path.segments().last().cloned(),
+            Ok(path) => path.segments().last().and_then(|name| as_file_name(name)),
             // The server will refuse it, most likely; if not, its bytes need some name.
             Err(_) => None,
         }
@@ -107,6 +163,55 @@ impl fmt::Display for Target {
             None => f.write_str(&self.path),
         }
     }
+}
+
+/// A name that can be saved under as it is: one that people can read and that hides nothing.
+fn as_file_name(name: &[u8]) -> Option<String> {
+    let name = str::from_utf8(name).ok()?;
+    let harmless = !name.starts_with('.') && !name.contains(|c: char| c == '\\' || c.is_control());
+    harmless.then(|| name.to_owned())
+}
+
+fn no_target(text: &str, why: &str) -> Failure {
+    let message = format_args!("{text:?} is not a target: {why}");
+    Failure::new(Code::BadUrl, message)
+}
+
+/// The scheme that a reference begins with (RFC 3986 §3.1).
+fn scheme(reference: &str) -> Option<&str> {
+    let (scheme, _) = reference.split_once(':')?;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let begins = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+    (begins && scheme.bytes().all(is_part)).then_some(scheme)
+}
+
+/// A path, and its query with the question mark.
+fn split_query(path: &str) -> (&str, &str) {
+    path.split_at(path.find('?').unwrap_or(path.len()))
+}
+
+/// RFC 3986 §5.2.4, for a path that begins with a slash.
+fn remove_dot_segments(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        if is_last {
+            // What it stood for is a folder.
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 fn scheme_proto(scheme: &str) -> Result<Option<Proto>, &'static str> {
@@ -197,6 +302,78 @@ mod tests {
         assert_eq!(parse("HTTP+SCTP://h/x").proto, Some(Proto::Sctp));
         assert_eq!(parse("[fe80::1%eth0]:1/").host_field(""), "[fe80::1]:1");
         assert_eq!(parse("h?q").path, "/?q");
+    }
+
+    #[test]
+    fn references_are_resolved_as_rfc_3986_has_them() {
+        // RFC 3986 §5.4, as far as it is of HTTP.
+        let base = parse("http://a/b/c/d;p?q");
+        for (reference, path) in [
+            ("g", "/b/c/g"),
+            ("./g", "/b/c/g"),
+            ("g/", "/b/c/g/"),
+            ("/g", "/g"),
+            ("?y", "/b/c/d;p?y"),
+            ("g?y", "/b/c/g?y"),
+            ("#s", "/b/c/d;p?q"),
+            ("g#s", "/b/c/g"),
+            (";x", "/b/c/;x"),
+            ("g;x?y#s", "/b/c/g;x?y"),
+            ("", "/b/c/d;p?q"),
+            (".", "/b/c/"),
+            ("./", "/b/c/"),
+            ("..", "/b/"),
+            ("../g", "/b/g"),
+            ("../..", "/"),
+            ("../../g", "/g"),
+            ("../../../../g", "/g"),
+            ("/./g", "/g"),
+            ("/../g", "/g"),
+            ("g.", "/b/c/g."),
+            ("..g", "/b/c/..g"),
+            ("./g/.", "/b/c/g/"),
+            ("g/../h", "/b/c/h"),
+            ("g;x=1/../y", "/b/c/y"),
+            ("g?y/../x", "/b/c/g?y/../x"),
+            ("größe", "/b/c/gr%C3%B6%C3%9Fe"),
+        ] {
+            let target = base.resolve(reference).unwrap();
+            assert_eq!(target.path, path, "{reference}");
+            assert!(target.is_beside(&base), "{reference}");
+        }
+        let there = base.resolve("//g").unwrap();
+        assert_eq!(
+            (there.host.as_deref(), there.port, &*there.path),
+            (Some("g"), 80, "/")
+        );
+    }
+
+    #[test]
+    fn a_reference_leads_nowhere_but_to_sctp_and_dccp() {
+        let base = parse("http+dccp://h:8080/x");
+        let there = base.resolve("http://other/../y").unwrap();
+        assert_eq!(
+            (there.proto, there.port, &*there.path),
+            (Some(Proto::Dccp), 80, "/y")
+        );
+        let there = base.resolve("http+sctp://h:8080/y").unwrap();
+        assert!(there.proto == Some(Proto::Sctp) && !there.is_beside(&base));
+        assert_eq!(there.url(Proto::Dccp), "http+sctp://h:8080/y");
+        for reference in [
+            "file:///etc/passwd",
+            "https://h/",
+            "ftp://h/",
+            "http:x",
+            "javascript:1",
+            "//",
+            "http://u@h/",
+        ] {
+            assert_eq!(
+                base.resolve(reference).unwrap_err().code,
+                Code::BadUrl,
+                "{reference}"
+            );
+        }
     }
 
     #[test]

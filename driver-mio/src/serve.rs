@@ -11,8 +11,8 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use socket::stop::Shutdown;
 use transport::{
-    Admission, Buffers, CloseReason, Connection, Deadline, Deadlines, Gate, Listener, Notice,
-    Resident, Served, Service, Tally, Turn, Turns,
+    Admission, Buffers, CloseReason, Connection, DatagramSocket, Deadline, Deadlines, Gate,
+    Listener, Notice, Resident, Served, Service, Tally, Turn, Turns,
 };
 
 use crate::clock;
@@ -316,8 +316,12 @@ where
         }
     }
 
-    fn let_in(&mut self, now: Instant, socket: L::Socket, peer: SocketAddr) -> io::Result<()> {
-        let (machine, application) = self.service.accept(now, peer);
+    fn let_in(&mut self, now: Instant, mut socket: L::Socket, peer: SocketAddr) -> io::Result<()> {
+        let Some((machine, application)) = self.service.accept(now, peer) else {
+            socket.abort();
+            self.gate.on_refused();
+            return Ok(());
+        };
         let connection = Connection::new(machine, socket, application, self.config.limits);
         self.insert(Tenant::Accepted(Box::new(connection)))
     }

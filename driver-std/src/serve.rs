@@ -127,8 +127,12 @@ where
             for _ in 0..ACCEPT_BUDGET {
                 let now = clock();
                 match gate.admit(now, index, listener, observe) {
-                    Admission::Connection(socket, peer) => {
-                        let (machine, application) = service.accept(now, peer);
+                    Admission::Connection(mut socket, peer) => {
+                        let Some((machine, application)) = service.accept(now, peer) else {
+                            socket.abort();
+                            gate.on_refused();
+                            continue;
+                        };
                         let limits = room.config.limits;
                         let connection = Connection::new(machine, socket, application, limits);
                         if let Err(error) = room.spawn(gate.accepted(), connection) {

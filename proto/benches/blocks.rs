@@ -82,6 +82,7 @@ fn server() -> f64 {
                             etag: EntityTag::new_strong("v").ok(),
                             last_modified: None,
                             sha256: None,
+                            further: proto::fields::Fields::new(),
                         }),
                         date: HttpDate::from_unix(784_111_777),
                     },

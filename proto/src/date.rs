@@ -64,6 +64,19 @@ impl HttpDate {
             .to_date()
     }
 
+    /// Writes the date as RFC 3339 has it, for what is not HTTP: `1994-11-06T08:49:37Z`.
+    pub fn rfc3339(self) -> String {
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = self.civil();
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     fn civil(self) -> Civil {
         let (year, month, day) = civil_from_days(self.0 / SECONDS_PER_DAY);
         let second = self.0 % SECONDS_PER_DAY;

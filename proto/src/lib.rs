@@ -49,13 +49,14 @@
 //!     while let Some(((), event)) = server.poll_event() {
 //!         let command = match event {
 //!             server::Event::Request { path, .. } => Command::Respond {
-//!                 answer: if path.segments() == ["greeting.txt"] {
+//!                 answer: if path.segments() == [b"greeting.txt"] {
 //!                     Answer::Found(Representation {
 //!                         length: file.len() as u64,
 //!                         content_type: "text/plain; charset=utf-8".into(),
 //!                         etag: None,
 //!                         last_modified: None,
 //!                         sha256: None,
+//!                         further: proto::fields::Fields::new(),
 //!                     })
 //!                 } else {
 //!                     Answer::Error(proto::status::Status::NOT_FOUND)
@@ -93,10 +94,12 @@
     warn(clippy::wildcard_enum_match_arm, clippy::cast_possible_truncation)
 )]
 
+pub mod accept;
 pub mod client;
 pub mod conditions;
 pub mod date;
 pub mod digest;
+pub mod disposition;
 pub mod etag;
 pub mod fields;
 pub mod framing;

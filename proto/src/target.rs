@@ -15,13 +15,13 @@ const SCHEMES: [&str; 4] = ["http://", "https://", "http+sctp://", "http+dccp://
 /// use proto::target::TargetPath;
 ///
 /// let path = TargetPath::parse("/caf%C3%A9/./menu?day=1").unwrap();
-/// assert_eq!(path.segments(), ["café", "menu"]);
+/// assert_eq!(path.segments(), ["café".as_bytes(), b"menu"]);
 /// assert!(!path.is_directory());
 /// assert_eq!(path.to_location(true), "/caf%C3%A9/menu/?day=1");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetPath {
-    segments: Vec<String>,
+    segments: Vec<Vec<u8>>,
     directory: bool,
     query: Option<String>,
 }
@@ -36,7 +36,7 @@ impl TargetPath {
     ///
     /// [`TargetError::BadRequest`] for what has neither of the two forms, bad escapes and `%00`;
     /// [`TargetError::NotFound`] for names that are never served: `..` anywhere, and names that
-    /// begin with a dot, hold a slash, a backslash or a control character, or are not UTF-8.
+    /// hold a slash.
     pub fn parse(target: &str) -> Result<Self, TargetError> {
         if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadRequest("the target holds more than visible ascii"));
@@ -52,7 +52,8 @@ impl TargetPath {
         // Split first: a slash that was escaped does not separate. All is decoded before any name
         // is judged, so that a bad escape is a bad request wherever it is.
         let decoded: Vec<Vec<u8>> = path.split('/').map(decode).collect::<Result<_, _>>()?;
-        let mut segments: Vec<String> = decoded.into_iter().map(check).collect::<Result<_, _>>()?;
+        let mut segments: Vec<Vec<u8>> =
+            decoded.into_iter().map(check).collect::<Result<_, _>>()?;
         let directory = segments.last().is_none_or(|name| is_dropped(name));
         segments.retain(|name| !is_dropped(name));
         Ok(Self {
@@ -64,9 +65,16 @@ impl TargetPath {
 
     /// The names from the document root down, decoded; none for the root itself.
     ///
-    /// No name is empty, begins with a dot, or holds a slash, a backslash or a control character.
-    pub fn segments(&self) -> &[String] {
+    /// A name is bytes, as it is to a file system: it need not be UTF-8, and may hold control
+    /// characters. None is empty, `.` or `..`, or holds a slash or a NUL.
+    pub fn segments(&self) -> &[Vec<u8>] {
         &self.segments
+    }
+
+    /// Whether a name begins with a dot, which hides what it names where a person has not said
+    /// otherwise.
+    pub fn is_hidden(&self) -> bool {
+        self.segments.iter().any(|name| name.starts_with(b"."))
     }
 
     /// Whether the path can only mean a directory: it is the root's, or ended in `/` or `/.`.
@@ -89,9 +97,7 @@ impl TargetPath {
         let mut location = String::new();
         for segment in &self.segments {
             location.push('/');
-            for byte in segment.bytes() {
-                push_byte(&mut location, byte, is_plain(byte));
-            }
+            push_name(&mut location, segment);
         }
         if slash || self.segments.is_empty() {
             location.push('/');
@@ -101,6 +107,20 @@ impl TargetPath {
             location.push_str(&encode_path(query));
         }
         location
+    }
+}
+
+/// Escapes a name as a segment of a path: whatever its bytes are, the result holds only letters,
+/// digits and `-._~!$()*+,;=%`, and [`TargetPath::parse`] gives the name back.
+pub fn encode_name(name: &[u8]) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    push_name(&mut encoded, name);
+    encoded
+}
+
+fn push_name(text: &mut String, name: &[u8]) {
+    for &byte in name {
+        push_byte(text, byte, is_plain(byte));
     }
 }
 
@@ -203,30 +223,20 @@ fn hex_digit(byte: Option<u8>) -> Option<u8> {
     u8::try_from(digit).ok()
 }
 
-/// Makes sure that a name can only mean an entry of the directory before it, and not a hidden one.
-fn check(name: Vec<u8>) -> Result<String, TargetError> {
-    let name = String::from_utf8(name).map_err(|_| NotFound("a name is not utf-8"))?;
-    if name.contains(char::is_control) {
-        return Err(NotFound("a name holds a control character"));
-    }
-    if name.contains('\\') {
-        return Err(NotFound("a name holds a backslash"));
-    }
-    if name.contains('/') {
+/// Makes sure that a name can only mean an entry of the directory before it.
+fn check(name: Vec<u8>) -> Result<Vec<u8>, TargetError> {
+    if name.contains(&b'/') {
         return Err(NotFound("a name holds a slash"));
     }
-    if name == ".." {
+    if name == b".." {
         return Err(NotFound("the path leads upwards"));
-    }
-    if name.starts_with('.') && !is_dropped(&name) {
-        return Err(NotFound("a name is hidden"));
     }
     Ok(name)
 }
 
 /// Whether a segment means the directory before it.
-fn is_dropped(name: &str) -> bool {
-    name.is_empty() || name == "."
+fn is_dropped(name: &[u8]) -> bool {
+    name.is_empty() || name == b"."
 }
 
 /// Whether a byte stands for itself in a path, wherever the path is put: the unreserved characters

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A wish to stop that can be waited for.
@@ -114,16 +114,25 @@ impl Shutdown {
         }
         let new = Self::new()?;
         let shutdown = BY_SIGNAL.get_or_init(|| new).clone();
-        install(libc::SIGINT)?;
-        install(libc::SIGTERM)?;
+        install(libc::SIGINT, on_signal)?;
+        install(libc::SIGTERM, on_signal)?;
         Ok(shutdown)
     }
+}
+
+/// The signal that came last, 0 before the first.
+static LAST_SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// The signal that asked last for the end, once [`Shutdown::on_signals`] was called.
+pub fn last_signal() -> Option<i32> {
+    Some(LAST_SIGNAL.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
 }
 
 /// What the signal handler asks. Never dropped, so its descriptors stay open.
 static BY_SIGNAL: OnceLock<Shutdown> = OnceLock::new();
 
 extern "C" fn on_signal(signal: libc::c_int) {
+    LAST_SIGNAL.store(signal, Ordering::SeqCst);
     // An atomic load; it is set before the handler is installed.
     if let Some(shutdown) = BY_SIGNAL.get() {
         if shutdown.graceful.is_stopped() {
@@ -141,18 +150,33 @@ fn restore_default(signal: libc::c_int) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-fn install(signal: libc::c_int) -> io::Result<()> {
-    let handler: extern "C" fn(libc::c_int) = on_signal;
+/// Lets `handler` run on each `signal`. It may do only what POSIX allows in a signal handler, and
+/// leave `errno` as it is.
+pub(crate) fn install(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result<()> {
     // SAFETY: all of `sigaction`'s fields may be zero: no flags, an empty mask, no old restorer.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as libc::sighandler_t;
     action.sa_flags = libc::SA_RESTART;
     // SAFETY: `action` is initialised and lives for the call, the old action is not asked for,
-    // and the handler does only what POSIX allows in one: it loads and stores atomics and calls
-    // `write`, which leaves `errno` as it is when it succeeds, as it does here.
+    // and the handlers, both of this crate, do only what POSIX allows in one: they load and store
+    // atomics and call `write`, which leaves `errno` as it is when it succeeds, as it does here.
     let result = unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) };
     if result == 0 {
         Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Whether `signal` is ignored.
+pub(crate) fn is_ignored(signal: libc::c_int) -> io::Result<bool> {
+    // SAFETY: all of `sigaction`'s fields may be zero.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action nothing is changed; the old one is written to `action`, which
+    // lives for the call.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
+    if result == 0 {
+        Ok(action.sa_sigaction == libc::SIG_IGN)
     } else {
         Err(io::Error::last_os_error())
     }

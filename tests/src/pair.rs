@@ -513,6 +513,7 @@ impl Opened {
                 .file
                 .digest
                 .then(|| Sha256::digest(self.content()).into()),
+            further: proto::fields::Fields::new(),
         }
     }
 }
@@ -521,7 +522,7 @@ impl Site for Files {
     type Resource = Option<Opened>;
 
     fn open(&mut self, _request: &Request, path: &TargetPath) -> Option<Opened> {
-        let path = path.segments().join("/");
+        let path = String::from_utf8(path.segments().join(&b'/')).ok()?;
         let file = self.files.get(&path)?.clone();
         let opened = self.opened.entry(path).or_default();
         let version = file.changes.iter().filter(|at| **at <= *opened).count();

@@ -143,6 +143,13 @@ impl Gate {
         }
     }
 
+    /// Makes room for another connection, because the one let in last is refused, and does not
+    /// count.
+    pub const fn on_refused(&mut self) {
+        self.accepted = self.accepted.saturating_sub(1);
+        self.on_ended();
+    }
+
     /// Makes room for another connection, because one has ended.
     pub const fn on_ended(&mut self) {
         self.running = self.running.saturating_sub(1);

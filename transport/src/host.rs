@@ -303,9 +303,9 @@ impl<S: Stack, V: Service> Host<S, V> {
     }
 
     fn on_accepted(&mut self, now: Instant, id: S::Id, remote: SocketAddr, streams: u16) {
-        match &mut self.service {
-            Some(service) => {
-                let (mut machine, application) = service.accept(now, remote);
+        let service = self.service.as_mut();
+        match service.and_then(|service| service.accept(now, remote)) {
+            Some((mut machine, application)) => {
                 machine.handle_streams(now, streams);
                 self.tally.on_accepted();
                 // One that the peer began anew may be there, and is done.
@@ -313,7 +313,10 @@ impl<S: Stack, V: Service> Host<S, V> {
                 self.insert(id, Held::new(Some(machine), Some(application), Phase::Open));
                 self.touch(id);
             }
-            None => self.stack.abort(now, id),
+            None => {
+                self.remove(id);
+                self.stack.abort(now, id);
+            }
         }
     }
 

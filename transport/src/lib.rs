@@ -45,7 +45,7 @@ pub use proto::machine::{
 };
 pub use pump::{Flow, Pump};
 pub use resident::{Resident, Turns};
-pub use responder::{LogEntry, Responder, Site};
+pub use responder::{ExchangeKey, LogEntry, Responder, Site};
 pub use service::{Notice, Served, Service};
 pub use socket::{DatagramSocket, Finish, Listener, Received, SendError};
 pub use stack::{Fill, NoRoom, Refusal, Stack, StackEvent, StackSendError};

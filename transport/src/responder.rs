@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proto::date::HttpDate;
-use proto::machine::Machine;
+use proto::machine::{Machine, StreamId};
 use proto::request::Request;
 use proto::server::{Answer, Command, Event, Summary};
 use proto::target::TargetPath;
@@ -59,6 +59,28 @@ pub struct LogEntry<'a> {
     pub reason: &'static str,
     /// How the answer went.
     pub summary: Summary,
+    /// The stream it went out on, where the transport has streams.
+    pub stream: Option<StreamId>,
+    /// How long that took, from the request to the last byte handed to the transport.
+    pub took: Duration,
+}
+
+/// What names the exchanges of one connection.
+pub trait ExchangeKey: Copy + Ord {
+    /// The stream of the exchange; `None` where there are none.
+    fn stream(self) -> Option<StreamId>;
+}
+
+impl ExchangeKey for () {
+    fn stream(self) -> Option<StreamId> {
+        None
+    }
+}
+
+impl ExchangeKey for StreamId {
+    fn stream(self) -> Option<StreamId> {
+        Some(self)
+    }
 }
 
 /// The application of a server: it answers every request of a machine from a [`Site`]. Written
@@ -77,9 +99,10 @@ struct UnderWay<R> {
     request: Option<Request>,
     reason: &'static str,
     resource: Option<R>,
+    since: Instant,
 }
 
-impl<S: Site, K: Copy + Ord> Responder<S, K> {
+impl<S: Site, K: ExchangeKey> Responder<S, K> {
     /// A responder without requests.
     pub const fn new(site: S) -> Self {
         Self {
@@ -101,6 +124,7 @@ impl<S: Site, K: Copy + Ord> Responder<S, K> {
                     request: Some(request),
                     reason: "",
                     resource: Some(resource),
+                    since: now,
                 };
                 self.under_way.insert(session, under_way);
                 self.pending.push(session);
@@ -112,6 +136,7 @@ impl<S: Site, K: Copy + Ord> Responder<S, K> {
                     request: None,
                     reason: rejection.reason,
                     resource: None,
+                    since: now,
                 };
                 self.under_way.insert(session, under_way);
                 let date = self.site.date();
@@ -136,6 +161,8 @@ impl<S: Site, K: Copy + Ord> Responder<S, K> {
                         request: under_way.request.as_ref(),
                         reason: under_way.reason,
                         summary,
+                        stream: session.stream(),
+                        took: now.saturating_duration_since(under_way.since),
                     });
                 }
             }
@@ -167,7 +194,7 @@ impl<S: Site, K: Copy + Ord> Responder<S, K> {
 impl<S, M> Application<M> for Responder<S, M::Session>
 where
     S: Site,
-    M: Machine<Event = Event, Command = Command>,
+    M: Machine<Session: ExchangeKey, Event = Event, Command = Command>,
 {
     fn run(&mut self, now: Instant, machine: &mut M) -> Option<Instant> {
         loop {

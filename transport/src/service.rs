@@ -12,7 +12,7 @@ use crate::connection::Application;
 
 /// Makes a machine and its application for every connection that is accepted.
 ///
-/// A closure will do:
+/// A closure that refuses nobody will do:
 ///
 /// ```
 /// # use std::{net::SocketAddr, time::Instant};
@@ -29,8 +29,13 @@ pub trait Service {
     /// Answers its events.
     type Application: Application<Self::Machine>;
 
-    /// Takes note of a connection that `peer` made, and says what to run on it.
-    fn accept(&mut self, now: Instant, peer: SocketAddr) -> (Self::Machine, Self::Application);
+    /// Takes note of a connection that `peer` made, and says what to run on it. `None` refuses it:
+    /// it is aborted, so that the peer knows, and is not counted as accepted.
+    fn accept(
+        &mut self,
+        now: Instant,
+        peer: SocketAddr,
+    ) -> Option<(Self::Machine, Self::Application)>;
 }
 
 impl<F, M, A> Service for F
@@ -42,8 +47,8 @@ where
     type Machine = M;
     type Application = A;
 
-    fn accept(&mut self, now: Instant, peer: SocketAddr) -> (M, A) {
-        self(now, peer)
+    fn accept(&mut self, now: Instant, peer: SocketAddr) -> Option<(M, A)> {
+        Some(self(now, peer))
     }
 }
 

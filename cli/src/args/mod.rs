@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::get::Get;
-pub(crate) use self::serve::{LogFormat, Serve};
+pub(crate) use self::get::{Get, Showing};
+pub(crate) use self::serve::{Files, LogFormat, LogLevel, Serve};
 
 /// HTTP/1.0 GET over SCTP and over DCCP: serve files and fetch them.
 #[derive(Debug, Parser)]

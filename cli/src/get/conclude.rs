@@ -1,20 +1,27 @@
 //! What becomes of an attempt: a file, or an error and what is left.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use proto::client::{Done, Failure as ExchangeFailure};
+use proto::date::HttpDate;
+use proto::digest::Digests;
+use proto::etag::EntityTag;
 use proto::machine::CloseReason;
 use proto::response::ResponseHead;
 use proto::status::Status;
 use socket::Protocol;
 
-use super::Failed;
 use super::download::{self, Error, Outcome};
 use super::info::{Have, Info};
-use super::job::Job;
+use super::job::{Job, Slowest};
+use super::metered::seconds;
 use super::output::Output;
+use super::report::Report;
+use super::{Failed, redirect, write_failure};
 use crate::exit::{Code, Failure};
 use crate::{clock, terminal};
 
@@ -24,7 +31,9 @@ pub(super) fn conclude(
     output: &mut Output,
     (result, outcome): (Result<Done, Error>, Outcome),
     started: Instant,
+    report: &mut Report,
 ) -> Result<(), Failed> {
+    note_answer(report, &outcome);
     let done = match result {
         Ok(done) => done,
         Err(error) => return Err(give_up(output, &outcome, error)),
@@ -37,7 +46,27 @@ pub(super) fn conclude(
             terminal::note(format_args!("repair rounds: {}", done.rounds));
         }
     }
+    report.repair_rounds = (job.protocol == Protocol::Dccp).then_some(done.rounds);
     let response = outcome.head.as_ref().map(|head| &head.response);
+    if let Some(response) = response
+        && response.status == Status::NOT_MODIFIED
+        && job.is_conditional()
+    {
+        if !job.silent {
+            terminal::note(format_args!("not modified: {}", job.target));
+        }
+        return Ok(());
+    }
+    if let Some(led) = response.and_then(|response| redirect::follow(job, response)) {
+        let target = led?;
+        if job.verbose {
+            terminal::note(format_args!("the server leads to {target}"));
+        }
+        return Err(Failed {
+            led: Some(target),
+            ..Failure::new(Code::Status, "the server leads elsewhere").into()
+        });
+    }
     let refused = response.is_some_and(|head| !head.status.is_success()) && !job.no_fail;
     let mut size = outcome.transferred;
     if let Some(response) = response
@@ -59,25 +88,20 @@ pub(super) fn conclude(
         }
         return Err(Failed {
             go_on: if useless { Some(false) } else { kept },
-            may_pass: useless || response.status == Status::SERVICE_UNAVAILABLE,
+            may_pass: useless || PASSING.contains(&response.status.code()),
             ..refusal(response)
         });
     }
     if !outcome.begun && (!job.head_only || response.is_none()) {
         return Err(Failure::new(Code::Receive, "the server sent no answer").into());
     }
-    let whole = job.range.is_none() && response.is_none_or(|head| head.status.is_success());
     let stop = &job.shutdown.graceful;
-    let checked = match response {
-        Some(response) if whole && !job.head_only => {
-            output.check(&download::digests(response), stop)
-        }
-        _ => Ok(None),
-    };
+    let (digests, whose) = wanted_digests(job, response);
+    let checked = output.check(&digests, stop);
     match checked.map_err(|failure| kept_for_later(output, &outcome, failure))? {
         Some(false) => {
             output.discard()?;
-            let message = "the bytes do not agree with the server's digest";
+            let message = format_args!("the bytes do not agree with {whose}");
             return Err(Failed {
                 may_pass: true,
                 go_on: Some(false),
@@ -93,15 +117,98 @@ pub(super) fn conclude(
             };
             return Err(Failure::new(Code::Unverified, message).hint(hint).into());
         }
-        Some(true) | None => {}
+        Some(true) => report.digest = Some(whose.option()),
+        None => {}
     }
+    let modified = response.filter(|_| job.keeps_time).and_then(last_modified);
     let saved = output
-        .complete(stop)
+        .complete(modified, stop)
         .map_err(|failure| kept_for_later(output, &outcome, failure))?;
     if let Some(name) = saved {
+        report.filename_effective = Some(name.to_string_lossy().into_owned());
         saved_as(job, &name, size, started);
     }
+    if let Some(name) = &job.etag_save {
+        save_tag(name, response)?;
+    }
     Ok(())
+}
+
+/// Notes what the server said, however it ended.
+fn note_answer(report: &mut Report, outcome: &Outcome) {
+    report.size_download = outcome.transferred;
+    let answered = outcome.answered;
+    report.time_starttransfer = answered.map(|time| seconds(report.since_began(time)));
+    if let Some(head) = &outcome.head {
+        let response = &head.response;
+        report.http_code = response.status.code();
+        report.size_header = download::head_text(response).len() as u64;
+        let media = response.fields.single("Content-Type");
+        report.content_type = media.map(|media| String::from_utf8_lossy(media).into_owned());
+    }
+}
+
+/// Who knows what the bytes must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Authority {
+    User,
+    Server,
+}
+
+impl Authority {
+    /// Where it says so.
+    const fn option(self) -> &'static str {
+        match self {
+            Self::User => "--sha256",
+            Self::Server => "Repr-Digest",
+        }
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "--sha256",
+            Self::Server => "the server's digest",
+        })
+    }
+}
+
+/// What the bytes are checked with: what the user knows, or else what the server says of all of
+/// the file.
+fn wanted_digests(job: &Job, response: Option<&ResponseHead>) -> (Digests, Authority) {
+    if job.sha256.is_some() {
+        let digests = Digests {
+            sha256: job.sha256,
+            ..Digests::default()
+        };
+        return (digests, Authority::User);
+    }
+    let whole = job.range.is_none() && !job.head_only;
+    let response = response.filter(|response| whole && response.status.is_success());
+    (
+        response.map_or_else(Digests::default, download::digests),
+        Authority::Server,
+    )
+}
+
+/// When the server says that the file was changed.
+fn last_modified(response: &ResponseHead) -> Option<SystemTime> {
+    // The year of the oldest form is at most 50 years from now: any time of this program's life.
+    let now = HttpDate::from_unix(BUILT);
+    let date = HttpDate::parse(response.fields.single("Last-Modified")?, now)?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(date.unix()))
+}
+
+/// About when this program was written, in seconds since 1970.
+const BUILT: u64 = 1_790_000_000;
+
+/// Keeps the tag of what was fetched, as `--etag-compare` reads it.
+fn save_tag(name: &Path, response: Option<&ResponseHead>) -> Result<(), Failure> {
+    let tag = response.and_then(|response| EntityTag::parse(response.fields.single("ETag")?));
+    let mut text = tag.map_or_else(Vec::new, |tag| tag.to_bytes());
+    text.push(b'\n');
+    fs::write(name, text).map_err(|error| write_failure(name, &error))
 }
 
 fn kept_for_later(output: &Output, outcome: &Outcome, failure: Failure) -> Failed {
@@ -141,6 +248,9 @@ fn unlike_an_option(name: &Path) -> Cow<'_, Path> {
     }
 }
 
+/// Statuses that may be another one in a moment, as curl has them.
+const PASSING: [u16; 6] = [408, 429, 500, 502, 503, 504];
+
 /// The answer is not what was asked for.
 fn refusal(response: &ResponseHead) -> Failed {
     let reason = if response.reason.is_empty() {
@@ -162,17 +272,19 @@ fn refusal(response: &ResponseHead) -> Failed {
         ),
     );
     let location = response.fields.single("Location");
-    let unavailable = response.status == Status::SERVICE_UNAVAILABLE;
+    let passing = PASSING.contains(&response.status.code());
     Failed {
         failure: match location {
-            Some(location) => {
-                failure.hint(format_args!("it is at {}", terminal::printable(location)))
-            }
+            Some(location) => failure.hint(format_args!(
+                "it is at {}; -L goes there",
+                terminal::printable(location)
+            )),
             None => failure,
         },
-        may_pass: unavailable,
+        may_pass: passing,
         go_on: None,
-        pause: download::retry_after(response).filter(|_| unavailable),
+        pause: download::retry_after(response).filter(|_| passing),
+        led: None,
     }
 }
 
@@ -180,6 +292,14 @@ fn refusal(response: &ResponseHead) -> Failed {
 fn give_up(output: &mut Output, outcome: &Outcome, error: Error) -> Failed {
     let failed = match error {
         Error::Write(failure) => failure.into(),
+        Error::TooSlow(Slowest { rate, time }) => {
+            let time = terminal::duration(time);
+            let message = format_args!("slower than {rate} bytes a second for {time}");
+            Failed {
+                may_pass: true,
+                ..Failure::new(Code::Timeout, message).into()
+            }
+        }
         Error::TimedOut => Failure::new(Code::Timeout, "not finished within --max-time").into(),
         Error::CannotGoOn => {
             let message = "the .part file is not of the file that the server has";

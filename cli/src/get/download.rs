@@ -1,6 +1,7 @@
 //! What a download does with what its exchange tells it.
 
 use std::ops::Range;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use proto::client::{Command, Done, Event, Exchange, Failure as ExchangeFailure, Head};
@@ -12,8 +13,11 @@ use socket::Protocol;
 use transport::Application;
 
 use super::info::{Have, Info};
-use super::job::{Job, Kept};
+use super::job::{Job, Kept, Slowest};
 use super::output::Output;
+use super::proposed;
+use super::slow::Watchdog;
+use crate::clock;
 use crate::exit::Failure;
 use crate::terminal::{self, Progress};
 
@@ -28,6 +32,8 @@ pub(super) struct Outcome {
     /// What a later attempt needs to go on.
     pub(super) info: Option<Info>,
     pub(super) transferred: u64,
+    /// When the answer began.
+    pub(super) answered: Option<Instant>,
 }
 
 /// Why a download failed.
@@ -37,6 +43,8 @@ pub(super) enum Error {
     Write(Failure),
     /// The user's time is up.
     TimedOut,
+    /// It was slower than the user wants to wait for.
+    TooSlow(Slowest),
     /// The part that is here is of something else, or the server has forgotten it.
     CannotGoOn,
 }
@@ -61,6 +69,8 @@ pub(super) struct Download<'a> {
     batch: Vec<u8>,
     batch_offset: u64,
     deadline: Option<Instant>,
+    watchdog: Option<Watchdog>,
+    answered: Option<Instant>,
     progress: Progress,
 }
 
@@ -86,6 +96,8 @@ impl<'a> Download<'a> {
             batch: Vec::new(),
             batch_offset: 0,
             deadline,
+            watchdog: job.slowest.map(|slowest| Watchdog::new(clock(), slowest)),
+            answered: None,
             progress: Progress::new(&job.target.to_string(), job.shows_progress()),
         }
     }
@@ -106,6 +118,7 @@ impl<'a> Download<'a> {
             resumed: self.resumed,
             info: self.info,
             transferred: self.transferred,
+            answered: self.answered,
         };
         ((result, outcome), self.output)
     }
@@ -129,16 +142,26 @@ impl<'a> Download<'a> {
         }
         let written = self.write_batch();
         let told = self.note_error(written);
-        if told.is_some() || self.deadline().is_none_or(|due| due > now) {
+        if told.is_some() || self.result.is_some() {
             return told;
         }
-        self.deadline = None;
-        self.note_error(Err(Error::TimedOut))
+        if self.deadline.take_if(|due| *due <= now).is_some() {
+            return self.note_error(Err(Error::TimedOut));
+        }
+        let watchdog = self.watchdog.as_mut()?;
+        if watchdog.is_too_slow(now, self.transferred) {
+            return self.note_error(self.job.slowest.map(Error::TooSlow).map_or(Ok(()), Err));
+        }
+        None
     }
 
-    /// When the user's time is up.
+    /// When to look whether it takes too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.deadline.filter(|_| self.result.is_none())
+        if self.result.is_some() || self.error.is_some() {
+            return None;
+        }
+        let due = self.watchdog.as_ref().map(Watchdog::due);
+        [self.deadline, due].into_iter().flatten().min()
     }
 
     /// Tells it events as a machine would, until one makes it fail.
@@ -155,6 +178,9 @@ impl<'a> Download<'a> {
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), Error> {
+        if self.answered.is_none() && matches!(event, Event::Head(_) | Event::Body { .. }) {
+            self.answered = Some(clock());
+        }
         if !matches!(event, Event::Body { .. }) {
             // What follows may need what came before it to be where it belongs.
             self.write_batch()?;
@@ -212,6 +238,7 @@ impl<'a> Download<'a> {
             }
             terminal::show_message('<', &head_text(&head.response));
         }
+        self.write_head(&head.response).map_err(Error::Write)?;
         // The body of an error leaves alone what is here.
         self.wanted = self.job.wants_body_of(head.response.status);
         let result = if self.wanted {
@@ -230,6 +257,9 @@ impl<'a> Download<'a> {
             return self.go_on(head, kept);
         }
         self.kept = None;
+        if self.job.takes_name {
+            self.take_name(&head.response).map_err(Error::Write)?;
+        }
         let prefix = if self.job.include {
             shown_head(&head.response, self.output.is_terminal())
         } else {
@@ -246,6 +276,29 @@ impl<'a> Download<'a> {
             Info::of(self.job.key(), &head.response, complete, have)
         });
         self.note_down()
+    }
+
+    /// Writes a head to where the user wants to have them all.
+    fn write_head(&self, head: &ResponseHead) -> Result<(), Failure> {
+        let Some(heads) = &self.job.heads else {
+            return Ok(());
+        };
+        let mut heads = heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = shown_head(head, heads.is_terminal());
+        heads.write(&text)
+    }
+
+    /// The file gets the name that the server proposes, if that is harmless.
+    fn take_name(&mut self, head: &ResponseHead) -> Result<(), Failure> {
+        match proposed::name(head) {
+            Some(name) => self.output.rename(name),
+            None => {
+                if self.job.verbose && head.fields.contains("Content-Disposition") {
+                    terminal::note("the server proposes no harmless name: the target's is used");
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The answer is what is missing of what is kept.

@@ -5,12 +5,11 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use proto::client::{self, Wanted};
+use proto::client::Wanted;
 use proto::fields::Fields;
-use proto::machine::Delivery;
-use proto::request::{Method, WriteError};
 use proto::status::Status;
 use socket::Protocol;
 use socket::stop::Shutdown;
@@ -18,7 +17,9 @@ use transport::Limits;
 
 use super::info::Info;
 use super::output::Output;
+use super::report::Telling;
 use super::sink::{self, Sink};
+use super::{partial, request, write_failure};
 use crate::args::{self, Driver};
 use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
@@ -27,14 +28,15 @@ use crate::sight::Watch;
 use crate::terminal;
 use crate::url::Target;
 
-/// The first wait for an answer over DCCP before the request is sent again, at least and at most.
-const SHORTEST_RETRY: Duration = Duration::from_millis(250);
-const LONGEST_RETRY: Duration = Duration::from_secs(1);
+/// How long a download may be slow where `--speed-limit` is given alone.
+const DEFAULT_SPEED_TIME: Duration = Duration::from_secs(30);
 
 /// One target, and all that was said about it.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) target: Target,
+    /// Where the server was asked before it led here, in this order.
+    pub(super) led_by: Vec<Target>,
     pub(super) protocol: Protocol,
     /// What the packets may travel in, in the order in which they are tried.
     pub(super) carriers: Vec<Carrier>,
@@ -53,10 +55,28 @@ pub(super) struct Job {
     pub(super) connect_timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) max_time: Option<Duration>,
+    pub(super) slowest: Option<Slowest>,
+    /// In bytes a second.
+    pub(super) limit_rate: Option<u64>,
     pub(super) retries: u32,
+    pub(super) retry_delay: Option<Duration>,
+    pub(super) retry_max_time: Option<Duration>,
     pub(super) max_body: Option<u64>,
     pub(super) destination: Destination,
     pub(super) no_clobber: bool,
+    pub(super) create_dirs: bool,
+    /// Whether the server may propose the name.
+    pub(super) takes_name: bool,
+    pub(super) keeps_time: bool,
+    pub(super) sha256: Option<[u8; 32]>,
+    /// Where the heads of answers go.
+    pub(super) heads: Option<Arc<Mutex<Sink>>>,
+    pub(super) etag_save: Option<PathBuf>,
+    /// Fields of the request, besides `Host`.
+    pub(super) fields: Fields,
+    /// How often the server may lead elsewhere, if it may.
+    pub(super) max_redirs: Option<u32>,
+    pub(super) telling: Arc<Telling>,
     pub(super) head_only: bool,
     pub(super) include: bool,
     pub(super) range: Option<Wanted>,
@@ -73,7 +93,16 @@ pub(super) struct Job {
     pub(super) shutdown: Shutdown,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// The rate below which a download is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slowest {
+    /// In bytes a second.
+    pub(super) rate: u64,
+    /// How long it may be slower.
+    pub(super) time: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Destination {
     Stdout,
     /// What is written into as it is: a device, a pipe.
@@ -92,7 +121,7 @@ pub(super) struct Kept {
 
 impl Kept {
     /// How many bytes there are from the first without a hole.
-    fn unbroken(&self) -> u64 {
+    pub(super) fn unbroken(&self) -> u64 {
         self.have
             .first()
             .filter(|part| part.start == 0)
@@ -112,22 +141,17 @@ impl Kept {
 
 /// One job for each target.
 pub(super) fn jobs(args: &args::Get, shutdown: &Shutdown) -> Result<Vec<Job>, Failure> {
-    let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let targets = targets(args)?;
-    if targets.len() > 1 && args.output.is_some() && !to_stdout {
-        let message = "--output names one file, and there are several targets";
-        return Err(
-            Failure::new(Code::Usage, message).hint("leave it out to save each under its own name")
-        );
-    }
-    if to_stdout && (args.continue_ || args.open) {
-        let option = if args.open { "--open" } else { "--continue" };
-        let message = format_args!("{option} needs a file, and -o - is none");
-        return Err(Failure::new(Code::Usage, message).hint("name one with -o FILE"));
-    }
+    check(args, targets.len())?;
+    let common = Common {
+        heads: None,
+        telling: Arc::new(Telling::new(&args.showing)?),
+        fields: request::fields(args)?,
+    };
     let mut jobs: Vec<Job> = Vec::new();
     for target in &targets {
-        let new = job(args, target, shutdown)?;
+        let target = Target::parse(target, args.connecting.port)?;
+        let new = job(args, target, &common, shutdown)?;
         let same = |job: &&Job| job.file_name().is_some() && job.file_name() == new.file_name();
         if let Some(old) = jobs.iter().find(same) {
             let message = format_args!(
@@ -140,7 +164,47 @@ pub(super) fn jobs(args: &args::Get, shutdown: &Shutdown) -> Result<Vec<Job>, Fa
         }
         jobs.push(new);
     }
+    // What was typed is looked at before a file is made.
+    if let Some(name) = &args.saving.dump_header {
+        let sink = Sink::create(name, &shutdown.graceful)?;
+        let heads = Arc::new(Mutex::new(sink));
+        for job in &mut jobs {
+            job.heads = Some(Arc::clone(&heads));
+        }
+    }
     Ok(jobs)
+}
+
+/// Refuses options that contradict each other in ways that `clap` does not know.
+fn check(args: &args::Get, targets: usize) -> Result<(), Failure> {
+    let (saving, asking) = (&args.saving, &args.asking);
+    let to_stdout = saving.output.as_deref() == Some(Path::new("-"));
+    let usage = |message: String, hint| Err(Failure::new(Code::Usage, message).hint(hint));
+    if targets > 1 {
+        let of_one = [
+            ("--sha256", saving.sha256.is_some()),
+            ("--etag-save", asking.etag_save.is_some()),
+            ("--etag-compare", asking.etag_compare.is_some()),
+        ];
+        if saving.output.is_some() && !to_stdout {
+            let message = "--output names one file, and there are several targets".to_owned();
+            return usage(message, "leave it out to save each under its own name");
+        }
+        if let Some((option, _)) = of_one.iter().find(|(_, given)| *given) {
+            let message = format!("{option} is of one file, and there are several targets");
+            return usage(message, "fetch each with its own");
+        }
+    }
+    let of_files = [
+        ("--continue", asking.continue_),
+        ("--open", saving.open),
+        ("--remote-time", saving.remote_time),
+    ];
+    if let Some((option, _)) = of_files.iter().find(|(_, given)| *given && to_stdout) {
+        let message = format!("{option} needs a file, and -o - is none");
+        return usage(message, "name one with -o FILE");
+    }
+    Ok(())
 }
 
 /// What was typed, and what the input file has besides.
@@ -165,52 +229,93 @@ fn targets(args: &args::Get) -> Result<Vec<String>, Failure> {
             format_args!("the targets cannot be read from {name}: {error}"),
         )
     })?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     targets.extend(lines.map(str::to_owned));
     Ok(targets)
 }
 
-fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failure> {
-    let target = Target::parse(target, args.port)?;
-    let proto = target.proto.unwrap_or(args.transport.proto);
-    let destination = match &args.output {
+/// What the jobs of a command line share.
+#[derive(Debug)]
+struct Common {
+    heads: Option<Arc<Mutex<Sink>>>,
+    telling: Arc<Telling>,
+    fields: Fields,
+}
+
+fn job(
+    args: &args::Get,
+    target: Target,
+    common: &Common,
+    shutdown: &Shutdown,
+) -> Result<Job, Failure> {
+    let args::Get {
+        transport,
+        connecting,
+        saving,
+        asking,
+        limits,
+        showing,
+        ..
+    } = args;
+    let proto = target.proto.unwrap_or(transport.proto);
+    let destination = match &saving.output {
         Some(name) if name == Path::new("-") => Destination::Stdout,
         Some(name) if sink::is_special(name) => Destination::Special(name.clone()),
         Some(name) => Destination::File(name.clone()),
-        None if args.head => Destination::Stdout,
+        None if asking.head => Destination::Stdout,
         None => Destination::File(target.file_name().into()),
     };
+    let slowest = Slowest {
+        rate: limits.speed_limit.unwrap_or(1),
+        time: limits.speed_time.unwrap_or(DEFAULT_SPEED_TIME),
+    };
+    let looks_at_speed = limits.speed_limit.is_some() || limits.speed_time.is_some();
     Ok(Job {
+        led_by: Vec::new(),
         protocol: proto.into(),
         carriers: carriers(args, proto.into())?,
-        driver: args.transport.driver,
-        ppid: args.transport.ppid,
-        service_code: args.transport.sent_code()?,
-        ccid: args.transport.ccid,
-        mtu: args.transport.mtu,
-        local: args.bind.clone(),
-        peers: args.peer.clone(),
-        parallel: args.parallel.into(),
-        ipv4_only: args.ipv4,
-        ipv6_only: args.ipv6,
-        connect_timeout: args.connect_timeout,
-        stall_timeout: args.stall_timeout,
-        max_time: args.max_time,
-        retries: args.retries,
-        max_body: args.max_filesize,
+        driver: transport.driver,
+        ppid: transport.ppid,
+        service_code: transport.sent_code()?,
+        ccid: transport.ccid,
+        mtu: transport.mtu,
+        local: connecting.bind.clone(),
+        peers: connecting.peer.clone(),
+        parallel: connecting.parallel.into(),
+        ipv4_only: connecting.ipv4,
+        ipv6_only: connecting.ipv6,
+        connect_timeout: limits.connect_timeout,
+        stall_timeout: limits.stall_timeout,
+        max_time: limits.max_time,
+        slowest: looks_at_speed.then_some(slowest),
+        limit_rate: limits.limit_rate,
+        retries: limits.retries,
+        retry_delay: limits.retry_delay,
+        retry_max_time: limits.retry_max_time,
+        max_body: limits.max_filesize,
         destination,
-        no_clobber: args.no_clobber,
-        head_only: args.head,
-        include: args.include,
-        range: args.range.as_deref().map(plan::range).transpose()?,
-        go_on: args.continue_,
-        seed_form: args.seed_form,
-        http09: args.http09,
-        allow_unverified: args.allow_unverified,
-        no_fail: args.no_fail,
-        open: args.open,
-        verbose: args.verbose,
-        silent: args.silent,
+        no_clobber: saving.no_clobber,
+        create_dirs: saving.create_dirs,
+        takes_name: saving.remote_header_name,
+        keeps_time: saving.remote_time,
+        sha256: saving.sha256,
+        heads: common.heads.clone(),
+        etag_save: asking.etag_save.clone(),
+        fields: common.fields.clone(),
+        max_redirs: asking.location.then_some(asking.max_redirs),
+        telling: Arc::clone(&common.telling),
+        head_only: asking.head,
+        include: saving.include,
+        range: asking.range.as_deref().map(plan::range).transpose()?,
+        go_on: asking.continue_,
+        seed_form: asking.seed_form,
+        http09: asking.http09,
+        allow_unverified: saving.allow_unverified,
+        no_fail: saving.no_fail,
+        open: saving.open,
+        verbose: showing.verbose,
+        silent: showing.silent,
         watch: Watch::default(),
         shutdown: shutdown.clone(),
         target,
@@ -220,7 +325,7 @@ fn job(args: &args::Get, target: &str, shutdown: &Shutdown) -> Result<Job, Failu
 /// The carriers to try: the kernel's sockets are not told of a server's other addresses.
 fn carriers(args: &args::Get, protocol: Protocol) -> Result<Vec<Carrier>, Failure> {
     let mut carriers = args.transport.carriers(protocol);
-    if args.peer.is_empty() {
+    if args.connecting.peer.is_empty() {
         return Ok(carriers);
     }
     let usage = |message| Err(Failure::new(Code::Usage, message));
@@ -235,6 +340,41 @@ fn carriers(args: &args::Get, protocol: Protocol) -> Result<Vec<Carrier>, Failur
 }
 
 impl Job {
+    /// The same for `target`, to which the server leads.
+    pub(super) fn led_to(&self, args: &args::Get, target: Target) -> Result<Self, Failure> {
+        let mut fields = Fields::new();
+        let is_secret = |name: &str| {
+            let secrets = ["Authorization", "Cookie"];
+            secrets
+                .iter()
+                .any(|secret| secret.eq_ignore_ascii_case(name))
+        };
+        for (name, value) in self.fields.iter() {
+            // They are for the server that was named.
+            if target.is_beside(&self.target) || !is_secret(name) {
+                fields.push(name, value);
+            }
+        }
+        let common = Common {
+            heads: self.heads.clone(),
+            telling: Arc::clone(&self.telling),
+            fields,
+        };
+        let job = job(args, target, &common, &self.shutdown)?;
+        Ok(Self {
+            led_by: [&self.led_by[..], std::slice::from_ref(&self.target)].concat(),
+            // The server has no say in what is written.
+            destination: self.destination.clone(),
+            watch: self.watch.clone(),
+            ..job
+        })
+    }
+
+    /// What was typed.
+    pub(super) fn typed(&self) -> &Target {
+        self.led_by.first().unwrap_or(&self.target)
+    }
+
     /// Whether the answer to `self` and to `other` can come over one association.
     pub(super) fn goes_with(&self, other: &Self) -> bool {
         let place = |job: &Self| (job.protocol, job.target.host.clone(), job.target.port);
@@ -288,11 +428,11 @@ impl Job {
     /// Opens what the body goes to, or tells why that cannot be.
     pub(super) fn open_output(&self) -> Result<Output, Failure> {
         let in_order = self.protocol == Protocol::Sctp || self.head_only;
-        let stop = &self.shutdown.graceful;
+        let (stop, hashed) = (&self.shutdown.graceful, self.sha256.is_some());
         let name = match &self.destination {
-            Destination::Stdout => return Output::stream(Sink::stdout(stop)?, in_order),
+            Destination::Stdout => return Output::stream(Sink::stdout(stop)?, in_order, hashed),
             Destination::Special(name) => {
-                return Output::stream(Sink::open(name, stop)?, in_order);
+                return Output::stream(Sink::open(name, stop)?, in_order, hashed);
             }
             Destination::File(name) => name,
         };
@@ -303,10 +443,14 @@ impl Job {
             );
         }
         if self.no_clobber && name.exists() {
-            return Err(failure(format!("{} exists", name.display()))
-                .hint("leave out --no-clobber to replace it"));
+            return Err(partial::exists(name).hint("leave out --no-clobber to replace it"));
         }
-        Output::file(name)
+        if self.create_dirs
+            && let Some(folder) = name.parent()
+        {
+            fs::create_dir_all(folder).map_err(|error| write_failure(folder, &error))?;
+        }
+        Output::file(name, !self.no_clobber)
     }
 
     /// What there is to go on with.
@@ -314,64 +458,6 @@ impl Job {
         let (have, info) = output.kept(&self.key()).filter(|_| self.is_resumable())?;
         (info.complete > 0).then_some(Kept { have, info })
     }
-
-    /// The machine of one attempt. `handshake` is what the connection took: it tells how soon an
-    /// answer may be expected.
-    pub(super) fn exchange(
-        &self,
-        kept: Option<&Kept>,
-        handshake: Duration,
-    ) -> Result<client::Exchange, Failure> {
-        let config = client::Config {
-            first_retry: (handshake * 4).clamp(SHORTEST_RETRY, LONGEST_RETRY),
-            ..self.request(kept)
-        };
-        client::Exchange::new(config).map_err(|error| unfit(&error))
-    }
-
-    /// What to ask for in one attempt.
-    pub(super) fn request(&self, kept: Option<&Kept>) -> client::Config {
-        let delivery = match self.protocol {
-            Protocol::Sctp => Delivery::Reliable,
-            Protocol::Dccp => Delivery::Unreliable,
-        };
-        let mut fields = Fields::new();
-        let this_machine = if self.prefers_ipv6() {
-            "::1"
-        } else {
-            "127.0.0.1"
-        };
-        fields.push("Host", self.target.host_field(this_machine));
-        fields.push(
-            "User-Agent",
-            concat!("http-over-messages/", env!("CARGO_PKG_VERSION")),
-        );
-        client::Config {
-            method: if self.head_only {
-                Method::Head
-            } else {
-                Method::Get
-            },
-            fields,
-            // One byte is fetched again, so that a part that is whole already is no special case.
-            range: kept
-                .map(|kept| Wanted::From(kept.unbroken().min(kept.info.complete - 1)))
-                .or(self.range),
-            if_range: kept.map(|kept| kept.info.validator.clone()),
-            have: kept.map_or_else(Vec::new, |kept| kept.have.clone()),
-            seed_form: self.seed_form,
-            http09: self.http09,
-            ppid: self.ppid,
-            max_body: self.max_body,
-            stall: self.stall_timeout,
-            ..client::Config::new(delivery, self.target.path.clone())
-        }
-    }
-}
-
-/// What it means that a request cannot be written.
-pub(super) fn unfit(error: &WriteError) -> Failure {
-    Failure::new(Code::BadUrl, format_args!("cannot be asked for: {error}"))
 }
 
 /// The jobs of a command line, for tests.
@@ -421,6 +507,10 @@ mod tests {
             &["-C", "-o", "-"],
             &["--open", "-o", "-"],
             &["-o", "x", "/a", "/b"],
+            &["--etag-save", "x", "/a", "/b"],
+            &["--etag-compare", "x", "/a", "/b"],
+            &["--sha256", &"0".repeat(64), "/a", "/b"],
+            &["-R", "-o", "-", "/a"],
         ] {
             assert_eq!(of_words(words).unwrap_err().code, Code::Usage, "{words:?}");
         }

@@ -5,71 +5,83 @@ mod connect;
 mod download;
 mod info;
 mod job;
+mod metered;
 mod output;
 mod partial;
+mod proposed;
+mod race;
+mod rate;
+mod redirect;
+mod report;
+mod request;
+mod resolve;
 mod sink;
+mod slow;
 mod stacked;
 mod task;
 #[cfg(test)]
 mod tests;
 mod together;
 
+use std::env;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::machine::Machine;
+use rustix::process::Signal;
 use socket::Protocol;
-use socket::stop::Shutdown;
+use socket::stop::{self, Shutdown};
 use socket::wait::{Entry, Interest, wait};
 use transport::{Application, Connection, DatagramSocket, Limits};
 
 use crate::args::{self, Driver};
 use crate::exit::{Code, Failure};
 use crate::sight::{Heard, Role, Watch};
+use crate::url::Target;
 use crate::{clock, terminal};
 use connect::Dccp;
 use download::Download;
 use job::{Job, Kept};
 use output::Output;
-use task::Task;
+use rate::Paced;
+use task::{Ended, Task};
 
 /// How long an interrupted transfer may take to say goodbye.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Fetches all targets: those of one SCTP server over one association, all others one after the
-/// other. The last failure, in the order of the targets, decides the exit code.
+/// other, and then those that servers lead to. The last failure, in the order of the targets,
+/// decides the exit code.
 pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
     let (jobs, shutdown, watch) = prepare(args).map_err(|failure| failure.report("get"))?;
-    let fetched = fetch_all(&jobs, &shutdown);
+    let fetched = fetch_all(args, jobs, &shutdown);
     let shown = watch.finish().map_err(|failure| failure.report("get"));
     fetched.and(shown)
 }
 
-fn fetch_all(jobs: &[Job], shutdown: &Shutdown) -> Result<(), Code> {
+fn fetch_all(args: &args::Get, jobs: Vec<Job>, shutdown: &Shutdown) -> Result<(), Code> {
     let mut results: Vec<Option<Code>> = vec![None; jobs.len()];
-    let mut begun = vec![false; jobs.len()];
-    for first in 0..jobs.len() {
-        if begun[first] {
-            continue;
-        }
-        let together: Vec<usize> = (first..jobs.len())
-            .filter(|&other| other == first || jobs[first].goes_with(&jobs[other]))
-            .collect();
-        let tasks = together.iter().map(|&index| Task::new(&jobs[index]));
-        let mut tasks: Vec<Task<'_>> = tasks.collect();
-        match jobs[first].protocol {
-            Protocol::Sctp => together::fetch(&mut tasks),
-            Protocol::Dccp => fetch(&mut tasks[0]),
-        }
-        for (&index, task) in together.iter().zip(tasks) {
-            begun[index] = true;
-            results[index] = task.into_failure();
-        }
+    // Each with its place among those that were typed.
+    let mut waiting: Vec<(usize, Job)> = jobs.into_iter().enumerate().collect();
+    while !waiting.is_empty() {
+        let ended = fetch_once(&waiting, shutdown);
         if shutdown.graceful.is_stopped() {
-            return Err(Code::Interrupted);
+            return Err(interrupted());
         }
+        let mut led = Vec::new();
+        for ((place, job), ended) in waiting.iter().zip(ended) {
+            match ended {
+                Ended::Done => {}
+                Ended::Failed(code) => results[*place] = Some(code),
+                Ended::Led(target) => match job.led_to(args, target) {
+                    Ok(job) => led.push((*place, job)),
+                    Err(failure) => results[*place] = Some(failure.report("get")),
+                },
+            }
+        }
+        waiting = led;
     }
     results
         .into_iter()
@@ -78,16 +90,67 @@ fn fetch_all(jobs: &[Job], shutdown: &Shutdown) -> Result<(), Code> {
         .map_or(Ok(()), Err)
 }
 
+/// Fetches each of the targets as far as one server says.
+fn fetch_once(jobs: &[(usize, Job)], shutdown: &Shutdown) -> Vec<Ended> {
+    let mut tasks: Vec<Option<Task<'_>>> =
+        jobs.iter().map(|(_, job)| Some(Task::new(job))).collect();
+    let mut ended: Vec<Ended> = jobs.iter().map(|_| Ended::Done).collect();
+    for first in 0..jobs.len() {
+        let Some(task) = &tasks[first] else { continue };
+        let job = task.job;
+        let together: Vec<usize> = (first..jobs.len())
+            .filter(|&other| tasks[other].is_some())
+            .filter(|&other| other == first || job.goes_with(&jobs[other].1))
+            .collect();
+        let taken = together.iter().filter_map(|&index| tasks[index].take());
+        let mut taken: Vec<Task<'_>> = taken.collect();
+        match job.protocol {
+            Protocol::Sctp => together::fetch(&mut taken),
+            Protocol::Dccp => taken.iter_mut().for_each(fetch),
+        }
+        for (index, task) in together.into_iter().zip(taken) {
+            ended[index] = task.into_ended();
+        }
+        if shutdown.graceful.is_stopped() {
+            break;
+        }
+    }
+    ended
+}
+
+/// What the program ends with when the user, or the system, wants it to.
+fn interrupted() -> Code {
+    if stop::last_signal() == Some(Signal::TERM.as_raw()) {
+        Code::Terminated
+    } else {
+        Code::Interrupted
+    }
+}
+
 fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown, Watch), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
     // What was typed is looked at before a file is made.
     let mut jobs = job::jobs(args, &shutdown)?;
     let watch = Watch::begin(&args.sight, Role::Client)?;
+    if args.showing.verbose {
+        tell_of_proxies();
+    }
     for job in &mut jobs {
         job.watch = watch.clone();
     }
     Ok((jobs, shutdown, watch))
+}
+
+/// No proxy is used (a proxy speaks TCP): that is said to who has set one.
+fn tell_of_proxies() {
+    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+    let is_set = |name: &&str| env::var_os(*name).is_some_and(|value| !value.is_empty());
+    if let Some(name) = names.into_iter().find(is_set) {
+        terminal::note(format_args!(
+            "{name} is not used: no proxy speaks SCTP or DCCP"
+        ));
+    }
 }
 
 /// Fetches one target over DCCP, again if a failure may pass.
@@ -119,6 +182,8 @@ struct Failed {
     go_on: Option<bool>,
     /// How long the server asks to be left alone.
     pause: Option<Duration>,
+    /// Where the server leads.
+    led: Option<Target>,
 }
 
 impl From<Failure> for Failed {
@@ -128,6 +193,7 @@ impl From<Failure> for Failed {
             may_pass: false,
             go_on: None,
             pause: None,
+            led: None,
         }
     }
 }
@@ -144,18 +210,20 @@ fn attempt_once(task: &mut Task<'_>) -> Result<(), Failed> {
         return Ok(());
     };
     let started = clock();
-    let (connected, handshake) = connect::dccp(job, deadline).map_err(not_connected)?;
-    let machine = job.exchange(kept, handshake)?;
+    let (connected, link) = connect::dccp(job, deadline).map_err(not_connected)?;
+    progress.connected(&link);
+    let machine = job.exchange(kept, link.handshake)?;
     tell_what_is_kept(job, kept);
     let mut download = Download::new(job, output, kept, deadline);
     match connected {
-        Dccp::Kernel(socket) => exchange(job, socket, machine, &mut download),
+        Dccp::Kernel(socket) => exchange(job, socket, machine, &mut download, deadline),
         Dccp::Udp(stacked) => stacked.exchange(job, machine, &mut download),
         Dccp::Raw(stacked) => stacked.exchange(job, machine, &mut download),
     }
     .map_err(|error| cannot_wait(&error))?;
     let (outcome, output) = download.finish();
-    conclude::conclude(job, output, outcome, started)
+    progress.report.figures = link.gauge.figures();
+    conclude::conclude(job, output, outcome, started, &mut progress.report)
 }
 
 /// A connection that did not come about may do so later if nobody refused it.
@@ -181,7 +249,13 @@ fn tell_what_is_kept(job: &Job, kept: Option<&Kept>) {
 }
 
 /// Runs `machine` on a socket of the kernel's protocol.
-fn exchange<M, S, A>(job: &Job, socket: S, machine: M, application: A) -> io::Result<()>
+fn exchange<M, S, A>(
+    job: &Job,
+    socket: S,
+    machine: M,
+    application: A,
+    deadline: Option<Instant>,
+) -> io::Result<()>
 where
     M: Machine<Peer = ()>,
     S: DatagramSocket<Peer = ()> + AsFd,
@@ -193,6 +267,7 @@ where
     };
     let hearing = job.watch.hearing(job.protocol, &job.target);
     let socket = Heard::new(socket, hearing);
+    let socket = Paced::new(socket, job.limit_rate, &job.shutdown.graceful, deadline);
     drive(job, Connection::new(machine, socket, application, limits))
 }
 

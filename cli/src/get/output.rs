@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use proto::digest::Digests;
 use proto::intervals::Intervals;
@@ -39,22 +40,32 @@ enum Place {
     /// `NAME.part`, to be renamed.
     File(Partial),
     /// In order, as the bytes come.
-    Stream { sink: Sink, written: bool },
+    Stream {
+        sink: Sink,
+        written: bool,
+        hasher: Option<Sha256>,
+    },
     /// When it is whole, through a file without a name: bytes come in any order.
     Spool { file: File, sink: Sink },
 }
 
 impl Output {
-    /// A file called `name`. What `NAME.part` holds stays until the body begins.
-    pub(super) fn file(name: &Path) -> Result<Self, Failure> {
-        Partial::open(name).map(|part| Self::new(Place::File(part)))
+    /// A file called `name`, which replaces one that is there if `replaces`. What `NAME.part` holds
+    /// stays until the body begins.
+    pub(super) fn file(name: &Path, replaces: bool) -> Result<Self, Failure> {
+        Partial::open(name, replaces).map(|part| Self::new(Place::File(part)))
     }
 
-    /// A stream. `in_order` says that the bytes will come so.
-    pub(super) fn stream(sink: Sink, in_order: bool) -> Result<Self, Failure> {
+    /// A stream. `in_order` says that the bytes will come so; they are gone then, so that a hash of
+    /// them is made while they are here, if it is `hashed`.
+    pub(super) fn stream(sink: Sink, in_order: bool, hashed: bool) -> Result<Self, Failure> {
         if in_order {
-            let written = false;
-            return Ok(Self::new(Place::Stream { sink, written }));
+            let place = Place::Stream {
+                sink,
+                written: false,
+                hasher: hashed.then(Sha256::new),
+            };
+            return Ok(Self::new(place));
         }
         let file = tempfile::tempfile().map_err(|error| spool_failure(&error))?;
         Ok(Self::new(Place::Spool { file, sink }))
@@ -113,7 +124,7 @@ impl Output {
                     .and_then(|()| file.write_all_at(&prefix, 0))
                     .map_err(|error| spool_failure(&error))?;
             }
-            Place::Stream { sink, written } => {
+            Place::Stream { sink, written, .. } => {
                 *written = !prefix.is_empty();
                 sink.write(&prefix)?;
             }
@@ -152,8 +163,15 @@ impl Output {
                 let written = file.write_all_at(data, at);
                 written.map_err(|error| spool_failure(&error))?;
             }
-            Place::Stream { sink, written } => {
+            Place::Stream {
+                sink,
+                written,
+                hasher,
+            } => {
                 *written = true;
+                if let Some(hasher) = hasher {
+                    hasher.update(data);
+                }
                 sink.write(data)?;
             }
         }
@@ -189,6 +207,13 @@ impl Output {
     /// are gone already.
     pub(super) fn check(&self, digests: &Digests, stop: &Stop) -> Result<Option<bool>, Failure> {
         if let Some(wanted) = digests.sha256 {
+            if let Place::Stream {
+                hasher: Some(hasher),
+                ..
+            } = &self.place
+            {
+                return Ok(Some(hasher.clone().finalize()[..] == wanted));
+            }
             return Ok(self.hash::<Sha256>(stop)?.map(|hash| hash == wanted));
         }
         if let Some(wanted) = digests.sha512 {
@@ -211,10 +236,23 @@ impl Output {
         Ok(Some(hasher.finalize().to_vec()))
     }
 
-    /// The body is whole: the file gets its name, the spool goes where it belongs.
-    pub(super) fn complete(&mut self, stop: &Stop) -> Result<Option<PathBuf>, Failure> {
+    /// A file is to get this name in the end, if none has it.
+    pub(super) fn rename(&mut self, name: PathBuf) -> Result<(), Failure> {
         match &mut self.place {
-            Place::File(part) => part.complete().map(Some),
+            Place::File(part) => part.rename(name),
+            Place::Stream { .. } | Place::Spool { .. } => Ok(()),
+        }
+    }
+
+    /// The body is whole: the file gets its name, and the time at which it was modified if that is
+    /// known; the spool goes where it belongs.
+    pub(super) fn complete(
+        &mut self,
+        modified: Option<SystemTime>,
+        stop: &Stop,
+    ) -> Result<Option<PathBuf>, Failure> {
+        match &mut self.place {
+            Place::File(part) => part.complete(modified).map(Some),
             Place::Stream { .. } => Ok(None),
             Place::Spool { file, sink } => {
                 read_chunks(file, 0, stop, |chunk| sink.write(chunk)).map(|()| None)
@@ -295,13 +333,16 @@ mod tests {
     fn a_file_appears_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("x");
-        let mut output = Output::file(&name).unwrap();
+        let mut output = Output::file(&name, true).unwrap();
         output.begin(0, Vec::new()).unwrap();
         output.write(2, b"cd").unwrap();
         output.write(0, b"ab").unwrap();
         assert!(!name.exists());
         assert!(output.agrees(1, b"bc").unwrap() && !output.agrees(0, b"x").unwrap());
-        assert_eq!(output.complete(&stop()).unwrap().as_ref(), Some(&name));
+        assert_eq!(
+            output.complete(None, &stop()).unwrap().as_ref(),
+            Some(&name)
+        );
         drop(output);
         assert_eq!(fs::read(&name).unwrap(), b"abcd");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -311,7 +352,7 @@ mod tests {
     fn what_is_noted_never_outlives_the_bytes_it_speaks_of() {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("x");
-        let mut output = Output::file(&name).unwrap();
+        let mut output = Output::file(&name, true).unwrap();
         output.begin(0, Vec::new()).unwrap();
         output.write(0, b"abcd").unwrap();
         let info = Info {
@@ -323,35 +364,51 @@ mod tests {
         output.note(Some(&info)).unwrap();
         drop(output);
         // Another download of a part of it is killed.
-        let mut output = Output::file(&name).unwrap();
+        let mut output = Output::file(&name, true).unwrap();
         assert!(output.kept("h:1/x").is_some());
         output.begin(5, Vec::new()).unwrap();
         output.write(5, b"fg").unwrap();
         assert_eq!(output.lying(), []);
         drop(output);
-        assert_eq!(Output::file(&name).unwrap().kept("h:1/x"), None);
+        assert_eq!(Output::file(&name, true).unwrap().kept("h:1/x"), None);
     }
 
     #[test]
     fn a_stream_that_has_begun_does_not_begin_anew() {
         let sink = Sink::open(Path::new("/dev/null"), &stop()).unwrap();
-        let mut output = Output::stream(sink, true).unwrap();
+        let mut output = Output::stream(sink, true, false).unwrap();
         output.begin(0, Vec::new()).unwrap();
         assert!(output.may_begin_anew() && output.begin(0, Vec::new()).is_ok());
         output.write(0, b"x").unwrap();
         assert!(!output.may_begin_anew() && output.begin(0, Vec::new()).is_err());
         let sink = Sink::open(Path::new("/dev/null"), &stop()).unwrap();
-        let mut output = Output::stream(sink, false).unwrap();
+        let mut output = Output::stream(sink, false, false).unwrap();
         output.begin(0, Vec::new()).unwrap();
         output.write(1, b"x").unwrap();
         output.begin(0, Vec::new()).unwrap();
-        assert_eq!(output.complete(&stop()).unwrap(), None);
+        assert_eq!(output.complete(None, &stop()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_stream_swallowed_is_checked_all_the_same() {
+        let sink = Sink::open(Path::new("/dev/null"), &stop()).unwrap();
+        let mut output = Output::stream(sink, true, true).unwrap();
+        output.begin(0, Vec::new()).unwrap();
+        output.write(0, b"ab").unwrap();
+        output.write(2, b"c").unwrap();
+        let mut digests = Digests {
+            sha256: Some(Sha256::digest(b"abc").into()),
+            ..Digests::default()
+        };
+        assert_eq!(output.check(&digests, &stop()).unwrap(), Some(true));
+        digests.sha256 = Some([0; 32]);
+        assert_eq!(output.check(&digests, &stop()).unwrap(), Some(false));
     }
 
     #[test]
     fn a_user_who_gives_up_does_not_wait_for_the_check() {
         let folder = tempfile::tempdir().unwrap();
-        let mut output = Output::file(&folder.path().join("x")).unwrap();
+        let mut output = Output::file(&folder.path().join("x"), true).unwrap();
         output.begin(0, Vec::new()).unwrap();
         let digests = Digests {
             sha256: Some([0; 32]),

@@ -7,13 +7,15 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
 use super::info::{Have, Info};
 use super::write_failure;
 use crate::exit::{Code, Failure};
+use crate::terminal;
 
 /// How often another program may take the file away while it is opened.
 const MAX_OPENINGS: u32 = 8;
@@ -25,13 +27,18 @@ const MAX_OPENINGS: u32 = 8;
 pub(super) struct Partial {
     name: PathBuf,
     part: File,
+    /// What it is called when it is whole.
+    final_name: PathBuf,
+    /// Whether a file of that name is replaced.
+    replaces: bool,
     /// Whether the file has its final name.
     named: bool,
 }
 
 impl Partial {
     /// Opens `NAME.part`, or makes it. What it holds stays, and so does what is noted about it.
-    pub(super) fn open(name: &Path) -> Result<Self, Failure> {
+    /// `replaces` says whether the whole file replaces one that is there.
+    pub(super) fn open(name: &Path, replaces: bool) -> Result<Self, Failure> {
         let path = part_path(name);
         for _ in 0..MAX_OPENINGS {
             let part = OpenOptions::new()
@@ -60,6 +67,8 @@ impl Partial {
                 return Ok(Self {
                     name: name.to_owned(),
                     part,
+                    final_name: name.to_owned(),
+                    replaces,
                     named: false,
                 });
             }
@@ -121,13 +130,36 @@ impl Partial {
         }
     }
 
-    /// Gives the file its final name.
-    pub(super) fn complete(&mut self) -> Result<PathBuf, Failure> {
-        fs::rename(self.path(), &self.name).map_err(|error| write_failure(&self.name, &error))?;
+    /// The file is to get this name in the end, unless there is one that has it.
+    pub(super) fn rename(&mut self, name: PathBuf) -> Result<(), Failure> {
+        self.replaces = false;
+        self.final_name = name;
+        if fs::symlink_metadata(&self.final_name).is_ok() {
+            return Err(exists(&self.final_name));
+        }
+        Ok(())
+    }
+
+    /// Gives the file its final name, and the time at which it was modified.
+    pub(super) fn complete(&mut self, modified: Option<SystemTime>) -> Result<PathBuf, Failure> {
+        if let Some(modified) = modified {
+            let set = self.part.set_modified(modified);
+            set.map_err(|error| self.failure(&error))?;
+        }
+        let name = &self.final_name;
+        let renamed = if self.replaces {
+            fs::rename(self.path(), name)
+        } else {
+            rename_to_new(&self.path(), name)
+        };
+        renamed.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(name),
+            _ => write_failure(name, &error),
+        })?;
         self.named = true;
         // Without the file it speaks of it means nothing.
         let _ = self.forget();
-        Ok(self.name.clone())
+        Ok(self.final_name.clone())
     }
 
     /// What it means that the file cannot be written.
@@ -145,6 +177,24 @@ impl Drop for Partial {
             let _ = fs::remove_file(self.path());
         }
     }
+}
+
+/// Renames a file unless there is one of the new name, however short a time ago it was made.
+fn rename_to_new(old: &Path, new: &Path) -> io::Result<()> {
+    match renameat_with(CWD, old, CWD, new, RenameFlags::NOREPLACE) {
+        // The file system cannot do it in one step; a second name is never given to two files.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            fs::hard_link(old, new)?;
+            fs::remove_file(old)
+        }
+        renamed => renamed.map_err(Into::into),
+    }
+}
+
+/// There is a file that is not to be replaced.
+pub(super) fn exists(name: &Path) -> Failure {
+    let name = terminal::printable(name.as_os_str().as_encoded_bytes());
+    Failure::new(Code::Write, format_args!("{name} exists"))
 }
 
 fn part_path(name: &Path) -> PathBuf {
@@ -179,7 +229,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("x");
         fs::write(part_path(&name), [0; 50]).unwrap();
-        let part = Partial::open(&name).unwrap();
+        let part = Partial::open(&name, true).unwrap();
         part.note(&info(Have::Parts(vec![0..10, 40..60, 70..80])))
             .unwrap();
         let (have, _) = part.kept("h:1/x").unwrap();
@@ -198,14 +248,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("x");
         fs::write(part_path(&name), "kept").unwrap();
-        let mut first = Partial::open(&name).unwrap();
-        let failure = Partial::open(&name).unwrap_err();
+        let mut first = Partial::open(&name, true).unwrap();
+        let failure = Partial::open(&name, true).unwrap_err();
         assert_eq!(failure.code, Code::Write);
         assert!(failure.to_string().starts_with("another download writes "));
         assert_eq!(fs::read(part_path(&name)).unwrap(), b"kept");
-        first.complete().unwrap();
+        first.complete(None).unwrap();
         // The next one never gets at the file that has its name.
-        let second = Partial::open(&name).unwrap();
+        let second = Partial::open(&name, true).unwrap();
         second.empty().unwrap();
         drop(second);
         assert_eq!(fs::read(&name).unwrap(), b"kept");
@@ -216,10 +266,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().join("x");
         fs::write(part_path(&name), [0; 50]).unwrap();
-        let part = Partial::open(&name).unwrap();
+        let part = Partial::open(&name, true).unwrap();
         part.note(&info(Have::All)).unwrap();
         drop(part);
-        let part = Partial::open(&name).unwrap();
+        let part = Partial::open(&name, true).unwrap();
         assert!(part.kept("h:1/x").is_some());
         part.empty().unwrap();
         assert!(!info_path(&name).exists());
@@ -230,10 +280,40 @@ mod tests {
     #[test]
     fn what_cannot_be_made_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let failure = Partial::open(&folder.path().join("no/x")).unwrap_err();
+        let failure = Partial::open(&folder.path().join("no/x"), true).unwrap_err();
         let message = failure.to_string();
         assert!(message.starts_with("cannot write ") && message.contains("/no/x.part: "));
         fs::create_dir(folder.path().join("y.part")).unwrap();
-        assert!(Partial::open(&folder.path().join("y")).is_err());
+        assert!(Partial::open(&folder.path().join("y"), true).is_err());
+    }
+
+    #[test]
+    fn a_file_that_came_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().join("x");
+        let mut part = Partial::open(&name, false).unwrap();
+        fs::write(part_path(&name), "new").unwrap();
+        fs::write(&name, "old").unwrap();
+        let failure = part.complete(None).unwrap_err();
+        assert_eq!(failure.code, Code::Write);
+        assert_eq!(fs::read(&name).unwrap(), b"old");
+        fs::remove_file(&name).unwrap();
+        part.complete(None).unwrap();
+        assert_eq!(fs::read(&name).unwrap(), b"new");
+    }
+
+    #[test]
+    fn another_name_and_an_old_time_are_given_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (name, other) = (folder.path().join("x"), folder.path().join("y"));
+        let mut part = Partial::open(&name, true).unwrap();
+        std::os::unix::fs::symlink("nowhere", &other).unwrap();
+        assert_eq!(part.rename(other.clone()).unwrap_err().code, Code::Write);
+        fs::remove_file(&other).unwrap();
+        part.rename(other.clone()).unwrap();
+        let modified = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(784_111_777);
+        assert_eq!(part.complete(Some(modified)).unwrap(), other);
+        assert_eq!(fs::metadata(&other).unwrap().modified().unwrap(), modified);
+        assert!(!name.exists());
     }
 }

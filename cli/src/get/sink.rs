@@ -54,6 +54,18 @@ impl Sink {
             .map_err(|error| write_failure(name, &error))
     }
 
+    /// Opens what is there already if it is special, and makes or empties a file if not; - is stdout.
+    pub(super) fn create(name: &Path, stop: &Stop) -> Result<Self, Failure> {
+        if name == Path::new("-") {
+            return Self::stdout(stop);
+        }
+        if is_special(name) {
+            return Self::open(name, stop);
+        }
+        let file = File::create(name).map_err(|error| write_failure(name, &error))?;
+        Ok(Self::new(name, file, stop))
+    }
+
     /// Opens what is there already; a pipe waits for its reader.
     pub(super) fn open(name: &Path, stop: &Stop) -> Result<Self, Failure> {
         let kind = fs::metadata(name).map(|file| file.file_type());
@@ -99,7 +111,7 @@ impl Sink {
         if data.contains(&0) && self.is_terminal() {
             let message = "the body is binary and would garble the terminal";
             let failure = Failure::new(Code::Write, message);
-            return Err(failure.hint("use -o FILE, or -o - with a pipe"));
+            return Err(failure.hint("save it with -o FILE, or force it with -o - | cat"));
         }
         Ok(())
     }

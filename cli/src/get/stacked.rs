@@ -15,8 +15,11 @@ use transport::{
     Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
 };
 
+use super::connect::Attempt;
 use super::drive;
 use super::job::Job;
+use super::metered::{Gauge, Metered};
+use super::rate::{self, Paced};
 use crate::carrier::{self, Carrier, Sending};
 use crate::clock;
 use crate::sight::{Seen, Watched};
@@ -33,10 +36,10 @@ pub(super) struct Stacked<K: Stack, M: Machine<Peer = ()>, A: Application<M>, S>
 }
 
 /// A DCCP connection on which one exchange will run.
-pub(super) type StackedDccp<A, S> = Stacked<Watched, Exchange, A, S>;
+pub(super) type StackedDccp<A, S> = Stacked<Metered<Watched>, Exchange, A, S>;
 
 /// An SCTP association on which several exchanges run; the first was sent with the handshake.
-pub(super) type StackedSctp<A, S> = Stacked<SctpStack, Requests, A, S>;
+pub(super) type StackedSctp<A, S> = Stacked<Metered<SctpStack>, Requests, A, S>;
 
 impl<K, M, A, S> Stacked<K, M, A, S>
 where
@@ -45,13 +48,12 @@ where
     A: Application<M>,
     S: DatagramSocket<Peer = Path> + AsFd,
 {
-    /// Makes a connection, within `left`. `machine` may speak before it is established.
+    /// Makes a connection. `machine` may speak before it is established.
     fn connect(
         job: &Job,
         stack: K,
         socket: S,
-        remote: SocketAddr,
-        left: Duration,
+        attempt: Attempt<'_>,
         machine: Option<M>,
     ) -> Result<Box<Self>, ConnectError> {
         let limits = Limits {
@@ -59,14 +61,15 @@ where
             ..job.limits()
         };
         let mut host: ClientHost<K, M, A> = Host::client(stack, limits);
-        let until = clock() + left;
+        let until = clock() + attempt.left;
+        let remote = attempt.remote;
         let id = match machine {
             Some(machine) => host.connect_with(clock(), remote, machine),
             None => host.connect(clock(), remote),
         }
         .map_err(|error| ConnectError::Io(io::Error::other(error)))?;
         let mut connection = Connection::new(host, socket, Discard, Limits::SHARED);
-        let cancel = Some(job.shutdown.graceful.as_fd());
+        let cancel = Some(attempt.cancel.as_fd());
         let pending = |progress| progress == Progress::Pending;
         let ended = driver_std::run_until(
             &mut connection,
@@ -85,6 +88,11 @@ where
         };
         connection.abort(clock(), CloseReason::Cancelled);
         Err(error)
+    }
+
+    /// Ends it before anything ran on it.
+    pub(super) fn abort(mut self) {
+        self.connection.abort(clock(), CloseReason::Cancelled);
     }
 }
 
@@ -115,69 +123,76 @@ where
     }
 }
 
-/// Connects to `remote`, which has the DCCP port, in UDP to `udp_port`.
+/// Makes a DCCP connection in UDP, to `udp_port`.
 pub(super) fn dccp_in_udp<A: Application<Exchange>>(
     job: &Job,
-    remote: SocketAddr,
+    attempt: Attempt<'_>,
     udp_port: u16,
-    local: &[SocketAddr],
-    left: Duration,
-) -> Result<Box<StackedDccp<A, Seen<UdpSocket>>>, ConnectError> {
-    let socket = udp_socket(remote, udp_port, only(local)?)?;
-    let (carrier, address) = (Carrier::Udp(udp_port), socket.local_addr());
-    let stack = dccp_stack(job, carrier, address.ip())?;
-    let socket = Seen::new(socket, job.watch.eye(Protocol::Dccp, carrier, address));
-    Stacked::connect(job, stack, socket, remote, left, None)
+) -> Result<Box<StackedDccp<A, Paced<Seen<UdpSocket>>>>, ConnectError> {
+    let remote = SocketAddr::new(attempt.remote.ip(), udp_port);
+    let socket = UdpSocket::connect(remote, only(attempt.local)?, &packets(job))?;
+    let address = socket.local_addr();
+    dccp(job, attempt, socket, address)
 }
 
-/// Connects to `remote`, which has the DCCP port, in IP itself.
+/// The same in IP itself.
 pub(super) fn dccp_in_ip<A: Application<Exchange>>(
     job: &Job,
-    remote: SocketAddr,
-    local: &[SocketAddr],
-    left: Duration,
-) -> Result<Box<StackedDccp<A, Seen<RawSocket>>>, ConnectError> {
-    let config = PacketConfig::default();
-    let socket = RawSocket::connect(Protocol::Dccp, remote, only(local)?, &config)?;
+    attempt: Attempt<'_>,
+) -> Result<Box<StackedDccp<A, Paced<Seen<RawSocket>>>>, ConnectError> {
+    let local = only(attempt.local)?;
+    let socket = RawSocket::connect(Protocol::Dccp, attempt.remote, local, &packets(job))?;
     let address = SocketAddr::new(socket.local_ip(), 0);
-    let stack = dccp_stack(job, Carrier::Raw, address.ip())?;
-    let eye = job.watch.eye(Protocol::Dccp, Carrier::Raw, address);
-    let socket = Seen::new(socket, eye);
-    Stacked::connect(job, stack, socket, remote, left, None)
+    dccp(job, attempt, socket, address)
 }
 
-/// Makes an association with `remote`, which has the SCTP port, in UDP to `udp_port`; what
-/// `requests` has begun travels with the handshake.
+fn dccp<A, S>(
+    job: &Job,
+    attempt: Attempt<'_>,
+    socket: S,
+    address: SocketAddr,
+) -> Result<Box<StackedDccp<A, Paced<Seen<S>>>>, ConnectError>
+where
+    A: Application<Exchange>,
+    S: DatagramSocket<Peer = Path> + AsFd,
+{
+    let carrier = attempt.carrier;
+    let stack = dccp_stack(job, carrier, address.ip())?;
+    let socket = Seen::new(socket, job.watch.eye(Protocol::Dccp, carrier, address));
+    // It has no window to tell the server of.
+    let stop = &job.shutdown.graceful;
+    let socket = Paced::new(socket, job.limit_rate, stop, attempt.deadline);
+    let stack = Metered::new(stack, gauge(job, attempt), None);
+    Stacked::connect(job, stack, socket, attempt, None)
+}
+
+/// Makes an association in UDP, to `udp_port`; what `requests` has begun travels with the
+/// handshake.
 pub(super) fn sctp_in_udp<A: Application<Requests>>(
     job: &Job,
-    remote: SocketAddr,
+    attempt: Attempt<'_>,
     udp_port: u16,
-    local: &[SocketAddr],
-    left: Duration,
     requests: Requests,
 ) -> Result<Box<StackedSctp<A, Seen<UdpSocket>>>, ConnectError> {
+    let Attempt { remote, local, .. } = attempt;
     let config = PacketConfig::default();
-    let several = several(job, remote, local);
-    let socket = if several {
+    let socket = if several(job, remote, local) {
         UdpSocket::bind(SocketAddr::new(wildcard(remote), 0), &config)?
     } else {
-        udp_socket(remote, udp_port, only(local)?)?
+        let remote = SocketAddr::new(remote.ip(), udp_port);
+        UdpSocket::connect(remote, only(local)?, &config)?
     };
-    let carrier = Carrier::Udp(udp_port);
-    let eye = job.watch.eye(Protocol::Sctp, carrier, socket.local_addr());
-    let socket = Seen::new(socket, eye);
-    let stack = sctp_stack(job, remote, Some(udp_port), local)?;
-    Stacked::connect(job, stack, socket, remote, left, Some(requests))
+    let address = socket.local_addr();
+    sctp(job, attempt, socket, address, requests)
 }
 
 /// The same in IP itself.
 pub(super) fn sctp_in_ip<A: Application<Requests>>(
     job: &Job,
-    remote: SocketAddr,
-    local: &[SocketAddr],
-    left: Duration,
+    attempt: Attempt<'_>,
     requests: Requests,
 ) -> Result<Box<StackedSctp<A, Seen<RawSocket>>>, ConnectError> {
+    let Attempt { remote, local, .. } = attempt;
     let config = PacketConfig::default();
     let socket = if several(job, remote, local) {
         RawSocket::unconnected(Protocol::Sctp, wildcard(remote), &config)?
@@ -185,19 +200,41 @@ pub(super) fn sctp_in_ip<A: Application<Requests>>(
         RawSocket::connect(Protocol::Sctp, remote, only(local)?, &config)?
     };
     let address = SocketAddr::new(socket.local_ip(), 0);
-    let eye = job.watch.eye(Protocol::Sctp, Carrier::Raw, address);
-    let socket = Seen::new(socket, eye);
-    let stack = sctp_stack(job, remote, None, local)?;
-    Stacked::connect(job, stack, socket, remote, left, Some(requests))
+    sctp(job, attempt, socket, address, requests)
 }
 
-fn udp_socket(
-    mut remote: SocketAddr,
-    udp_port: u16,
-    local: Option<IpAddr>,
-) -> Result<UdpSocket, ConnectError> {
-    remote.set_port(udp_port);
-    UdpSocket::connect(remote, local, &PacketConfig::default())
+fn sctp<A, S>(
+    job: &Job,
+    attempt: Attempt<'_>,
+    socket: S,
+    address: SocketAddr,
+    requests: Requests,
+) -> Result<Box<StackedSctp<A, Seen<S>>>, ConnectError>
+where
+    A: Application<Requests>,
+    S: DatagramSocket<Peer = Path> + AsFd,
+{
+    let carrier = attempt.carrier;
+    let stack = sctp_stack(job, attempt.remote, carrier, attempt.local)?;
+    let stack = Metered::new(stack, gauge(job, attempt), job.limit_rate);
+    let socket = Seen::new(socket, job.watch.eye(Protocol::Sctp, carrier, address));
+    Stacked::connect(job, stack, socket, attempt, Some(requests))
+}
+
+/// Where figures go, if anybody wants them: they are taken with each packet.
+fn gauge(job: &Job, attempt: Attempt<'_>) -> Option<Gauge> {
+    (!job.telling.is_silent()).then(|| attempt.gauge.clone())
+}
+
+/// The buffers of a socket whose stack has no window of its own.
+fn packets(job: &Job) -> PacketConfig {
+    let config = PacketConfig::default();
+    let largest = config.receive_buffer;
+    let receive_buffer = |rate| rate::receive_buffer(rate, largest);
+    PacketConfig {
+        receive_buffer: job.limit_rate.map_or(largest, receive_buffer),
+        ..config
+    }
 }
 
 /// Whether an association has several paths from the start, so that no socket with one peer and
@@ -246,7 +283,7 @@ fn dccp_stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<Watched, Con
 fn sctp_stack(
     job: &Job,
     remote: SocketAddr,
-    udp_port: Option<u16>,
+    carrier: Carrier,
     local: &[SocketAddr],
 ) -> Result<SctpStack, ConnectError> {
     let local: Vec<IpAddr> = local.iter().map(SocketAddr::ip).collect();
@@ -257,12 +294,17 @@ fn sctp_stack(
         Vec::new()
     };
     let client = SctpClient {
-        udp_port,
+        udp_port: carrier.udp_port(),
         local,
         peers: peers(job, remote).collect(),
     };
-    let carrier = udp_port.map_or(Carrier::Raw, Carrier::Udp);
     let config = carrier::sctp_config(carrier, remote.ip(), told, job.mtu);
+    let config = sctp::Config {
+        receive_buffer: job.limit_rate.map_or(config.receive_buffer, |rate| {
+            rate::window(rate, config.receive_buffer)
+        }),
+        ..config
+    };
     carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)
 }
 

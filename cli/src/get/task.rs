@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::Failed;
-use super::job::{Job, Kept};
+use super::connect::Link;
+use super::job::{Destination, Job, Kept};
+use super::metered::seconds;
 use super::output::Output;
+use super::report::Report;
+use super::{Failed, interrupted};
 use crate::exit::{Code, Failure};
+use crate::url::Target;
 use crate::{clock, terminal};
 
 /// The pause before the first repeat; doubles with each.
@@ -33,17 +37,30 @@ pub(super) struct Progress {
     attempt: u32,
     /// When the user's time is up, from the first attempt on.
     pub(super) deadline: Option<Instant>,
+    /// When no other attempt may begin any more.
+    last_attempt: Option<Instant>,
+    /// What is told of it in the end.
+    pub(super) report: Report,
 }
 
 #[derive(Debug)]
 enum State {
     Waiting,
+    Ended(Ended),
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub(super) enum Ended {
     Done,
-    Failed(Failure),
+    /// People were told.
+    Failed(Code),
+    /// The server leads there.
+    Led(Target),
 }
 
 impl<'a> Task<'a> {
-    pub(super) const fn new(job: &'a Job) -> Self {
+    pub(super) fn new(job: &'a Job) -> Self {
         Self {
             job,
             output: None,
@@ -53,6 +70,8 @@ impl<'a> Task<'a> {
                 go_on: job.go_on,
                 attempt: 0,
                 deadline: None,
+                last_attempt: None,
+                report: Report::of(job),
             },
         }
     }
@@ -67,12 +86,14 @@ impl<'a> Task<'a> {
             return false;
         }
         let progress = &mut self.progress;
+        progress.report.began = Some(now);
         if self.output.is_none() {
             progress.deadline = self.job.max_time.map(|limit| now + limit);
+            progress.last_attempt = self.job.retry_max_time.map(|limit| now + limit);
             match self.job.open_output() {
                 Ok(output) => self.output = Some(output),
                 Err(failure) => {
-                    progress.state = State::Failed(failure);
+                    progress.end(self.job, Some(failure));
                     return false;
                 }
             }
@@ -85,11 +106,11 @@ impl<'a> Task<'a> {
         true
     }
 
-    /// Tells of its failure, if it failed, and leaves what the program ends with.
-    pub(super) fn into_failure(self) -> Option<Code> {
+    /// How it ended; what was never begun, because the user gave up, counts as done.
+    pub(super) fn into_ended(self) -> Ended {
         match self.progress.state {
-            State::Failed(failure) => Some(failure.about(&self.job.target).report("get")),
-            State::Waiting | State::Done => None,
+            State::Ended(ended) => ended,
+            State::Waiting => Ended::Done,
         }
     }
 }
@@ -103,27 +124,39 @@ impl Progress {
         may_begin_anew: bool,
         result: Result<(), Failed>,
     ) -> Option<Duration> {
-        let Err(failed) = result else {
-            self.state = State::Done;
-            return None;
+        let failed = match result {
+            Err(failed) => failed,
+            Ok(()) => {
+                self.end(job, None);
+                return None;
+            }
         };
+        if let Some(target) = failed.led {
+            self.state = State::Ended(Ended::Led(target));
+            return None;
+        }
         self.go_on = failed.go_on.unwrap_or(self.go_on);
         let may_repeat = failed.may_pass && may_begin_anew && self.attempt < job.retries;
-        let pause = failed
-            .pause
-            .unwrap_or(FIRST_PAUSE * (1 << self.attempt.min(5)))
-            .min(LONGEST_PAUSE);
-        let in_time = self.deadline.is_none_or(|due| clock() + pause < due);
+        let pause = job.retry_delay.unwrap_or_else(|| {
+            failed
+                .pause
+                .unwrap_or(FIRST_PAUSE * (1 << self.attempt.min(5)))
+                .min(LONGEST_PAUSE)
+        });
+        let ends = [self.deadline, self.last_attempt];
+        let in_time = ends.iter().flatten().all(|due| clock() + pause < *due);
         if !may_repeat || !in_time || job.shutdown.graceful.is_stopped() {
-            self.state = State::Failed(if failed.go_on == Some(true) {
-                let hint = "what came is in the .part file; -C goes on with it";
+            let hint = "what came is in the .part file; -C goes on with it";
+            let failure = if failed.go_on == Some(true) {
                 failed.failure.or_hint(hint)
             } else {
                 failed.failure
-            });
+            };
+            self.end(job, Some(failure));
             return None;
         }
         self.attempt += 1;
+        self.report.num_retries = self.attempt;
         if !job.silent {
             terminal::note(format_args!(
                 "{}; trying again in {} ({} of {})",
@@ -136,9 +169,43 @@ impl Progress {
         Some(pause)
     }
 
-    /// Ends it with a failure.
-    pub(super) fn give_up(&mut self, failure: Failure) {
-        self.state = State::Failed(failure);
+    /// Ends it, and tells of it.
+    pub(super) fn end(&mut self, job: &Job, failure: Option<Failure>) {
+        let failure = failure.map(|mut failure| {
+            if failure.code == Code::Interrupted {
+                failure.code = interrupted();
+            }
+            failure
+        });
+        self.report.ended(clock(), failure.as_ref());
+        let mut ended = match failure {
+            None => Ended::Done,
+            Some(failure) => Ended::Failed(failure.about(job.typed()).report("get")),
+        };
+        let body_on_stdout = job.destination == Destination::Stdout;
+        if let Err(failure) = job.telling.tell(&self.report, body_on_stdout) {
+            let code = failure.report("get");
+            if matches!(ended, Ended::Done) {
+                ended = Ended::Failed(code);
+            }
+        }
+        self.state = State::Ended(ended);
+    }
+
+    /// Takes note of the connection that was made for it.
+    pub(super) fn connected(&mut self, link: &Link) {
+        let report = &mut self.report;
+        report.time_namelookup = Some(seconds(report.since_began(link.found)));
+        report.time_connect = Some(seconds(report.since_began(link.established)));
+        report.num_connects += 1;
+        self.carried(link);
+    }
+
+    /// Takes note of the connection that carries it.
+    pub(super) fn carried(&mut self, link: &Link) {
+        self.report.remote_ip = Some(link.remote.ip().to_string());
+        self.report.remote_port = Some(link.remote.port());
+        self.report.carrier = Some(link.carrier.to_string());
     }
 
     /// Takes note of an attempt that failed only because another one did on the same association:
@@ -147,7 +214,7 @@ impl Progress {
         self.go_on = failed.go_on.unwrap_or(self.go_on);
         let late = self.deadline.is_some_and(|due| due <= clock());
         if !may_begin_anew || late || job.shutdown.graceful.is_stopped() {
-            self.state = State::Failed(failed.failure);
+            self.end(job, Some(failed.failure));
         }
     }
 }

@@ -12,6 +12,7 @@ use super::conclude::conclude;
 use super::download::Download;
 use super::job::{self, Job, Kept};
 use super::output::Output;
+use super::report::Report;
 use super::{Failed, clock};
 use crate::exit::Code;
 
@@ -64,7 +65,8 @@ impl Bench {
         let mut download = Download::new(&self.job, &mut self.output, kept.as_ref(), None);
         download.take(events);
         let (outcome, output) = download.finish();
-        conclude(&self.job, output, outcome, clock())
+        let mut report = Report::of(&self.job);
+        conclude(&self.job, output, outcome, clock(), &mut report)
     }
 
     /// One that is killed there.

@@ -7,12 +7,14 @@ use proto::client::{self, Command, Event, Exchange, Failure as ExchangeFailure, 
 use proto::machine::{CloseReason, Machine, StreamId};
 use transport::Application;
 
-use super::connect::{self, Sctp};
+use super::connect::{self, Link, Sctp};
 use super::download::{Download, Error};
-use super::job::{self, Destination, Job};
+use super::job::{Destination, Job};
 use super::output::Output;
 use super::task::{Progress, Task};
-use super::{Failed, cannot_wait, conclude, exchange, not_connected, rest, tell_what_is_kept};
+use super::{
+    Failed, cannot_wait, conclude, exchange, not_connected, request, rest, tell_what_is_kept,
+};
 use crate::carrier::Carrier;
 use crate::clock;
 
@@ -96,19 +98,23 @@ impl Round {
         let job = first.job;
         let config = self.request(first);
         let made = Exchange::new(config.clone())
-            .map_err(|error| job::unfit(&error).into())
+            .map_err(|error| request::unfit(&error).into())
             .and_then(|_| {
                 let requests = |carrier| Self::requests(carrier, &config);
                 connect::sctp(job, first.progress.deadline, requests).map_err(not_connected)
             });
-        let connected = match made {
-            Ok((connected, _)) => connected,
+        let (connected, link) = match made {
+            Ok(made) => made,
             Err(failed) => return refused(job, first, waiting, failed),
         };
-        let mut downloads = Downloads::new(self, waiting);
+        first.progress.connected(&link);
+        let deadline = first.progress.deadline;
+        let mut downloads = Downloads::new(self, waiting, link);
         downloads.begin(FIRST, first);
         let ended = match connected {
-            Sctp::Kernel(socket, requests) => exchange(job, socket, requests, &mut downloads),
+            Sctp::Kernel(socket, requests) => {
+                exchange(job, socket, requests, &mut downloads, deadline)
+            }
             Sctp::Udp(stacked) => stacked.exchanges(job, &mut downloads),
             Sctp::Raw(stacked) => stacked.exchanges(job, &mut downloads),
         };
@@ -128,7 +134,7 @@ fn refused(
         return pause;
     }
     for task in waiting {
-        task.progress.give_up(failure.clone());
+        task.progress.end(task.job, Some(failure.clone()));
     }
     Duration::ZERO
 }
@@ -137,6 +143,7 @@ fn refused(
 #[derive(Debug)]
 struct Downloads<'t, 'j> {
     round: Round,
+    link: Link,
     waiting: VecDeque<&'t mut Task<'j>>,
     running: BTreeMap<StreamId, Running<'t>>,
     /// Those that the end of the association cut off.
@@ -164,9 +171,10 @@ struct Finished<'t> {
 }
 
 impl<'t, 'j> Downloads<'t, 'j> {
-    fn new(round: Round, waiting: VecDeque<&'t mut Task<'j>>) -> Self {
+    fn new(round: Round, waiting: VecDeque<&'t mut Task<'j>>, link: Link) -> Self {
         Self {
             round,
+            link,
             waiting,
             running: BTreeMap::new(),
             lost: Vec::new(),
@@ -185,6 +193,7 @@ impl<'t, 'j> Downloads<'t, 'j> {
         } = task;
         let Some(output) = output else { return };
         tell_what_is_kept(job, kept.as_ref());
+        progress.carried(&self.link);
         let download = Download::new(job, output, kept.as_ref(), progress.deadline);
         let running = Running {
             download,
@@ -206,7 +215,7 @@ impl<'t, 'j> Downloads<'t, 'j> {
             }
             match machine.begin(stream, self.round.request(task)) {
                 Ok(()) => self.begin(stream, task),
-                Err(error) => task.progress.give_up(job::unfit(&error)),
+                Err(error) => task.progress.end(task.job, Some(request::unfit(&error))),
             }
         }
         if self.waiting.is_empty() {
@@ -227,7 +236,9 @@ impl<'t, 'j> Downloads<'t, 'j> {
         } = running;
         let (outcome, output) = download.finish();
         let cut_off = matches!(&outcome.0, Err(Error::Exchange(failure)) if is_cut_off(failure));
-        let result = conclude::conclude(job, output, outcome, started);
+        let report = &mut progress.report;
+        report.figures = self.link.gauge.figures();
+        let result = conclude::conclude(job, output, outcome, started, report);
         match result {
             Err(failed) if cut_off => {
                 let finished = Finished {
@@ -268,7 +279,7 @@ impl<'t, 'j> Downloads<'t, 'j> {
         }
         if let Some(failed) = failed {
             for task in self.waiting {
-                task.progress.give_up(failed.failure.clone());
+                task.progress.end(task.job, Some(failed.failure.clone()));
             }
         }
         self.pause

@@ -95,7 +95,8 @@ where
         local: several,
         ..SctpClient::default()
     };
-    let stack = carrier::sctp_stack(config, client, options.verbose).map_err(ServeError::System)?;
+    let stack = carrier::sctp_stack(config, client, options.shows_requests())
+        .map_err(ServeError::System)?;
     let host = Host::server(stack, service, options.limits());
     house(host, Protocol::Sctp, carrier, address, watch)
 }

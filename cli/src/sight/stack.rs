@@ -28,6 +28,11 @@ impl Watched {
         }
     }
 
+    /// The stack, for its figures.
+    pub(crate) const fn stack(&self) -> &DccpStack {
+        &self.stack
+    }
+
     fn sample(&self) {
         if let (Some(shared), Some((id, remote))) = (&self.shared, self.latest)
             && let Some(stats) = self.stack.endpoint().stats(id)

@@ -1,7 +1,11 @@
 //! Answers requests with the files beneath a folder.
 
 mod digests;
+mod encoding;
+mod listing;
 mod media_type;
+mod opened;
+mod page;
 mod root;
 #[cfg(test)]
 mod tests;
@@ -10,7 +14,6 @@ mod version;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -18,36 +21,79 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use proto::date::HttpDate;
+use proto::fields::Fields;
 use proto::request::Request;
-use proto::server::{Answer, Representation};
+use proto::server::Answer;
 use proto::status::Status;
 use proto::target::TargetPath;
-use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use transport::{LogEntry, Site};
 
-use crate::access_log::Log;
+use crate::access_log::{Client, Log, Way};
+use crate::clock;
+use crate::peers::Rates;
 
-use self::digests::{Digests, Wish};
+use self::digests::Digests;
+use self::listing::Job;
+use self::opened::Opened;
+use self::page::Page;
 use self::version::Version;
 
 pub(crate) use self::digests::Config as DigestConfig;
+pub(crate) use self::listing::Config as ListingConfig;
+pub(crate) use self::media_type::MediaTypes;
 pub(crate) use self::root::Root;
 
-/// What stands for a folder.
-const INDEX: &str = "index.html";
+/// What is served of a folder, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) digests: DigestConfig,
+    /// The files that stand for a folder: the first of them that is there. Default: `index.html`.
+    pub(crate) index: Vec<String>,
+    /// How folders without such a file are shown; `None`, the default, shows none.
+    pub(crate) listing: Option<ListingConfig>,
+    /// Whether names that begin with a dot are served and listed. Default: not.
+    pub(crate) hidden: bool,
+    /// Whether `NAME.br`, `NAME.zst` and `NAME.gz` stand for `NAME` where a client takes them.
+    /// Default: not.
+    pub(crate) precompressed: bool,
+    /// The target that says that the server is well; such requests are not logged. Default: none.
+    pub(crate) health: Option<TargetPath>,
+    pub(crate) media_types: MediaTypes,
+    /// Further fields of answers with a file or a listing. Default: none.
+    pub(crate) further: Fields,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            digests: DigestConfig::default(),
+            index: vec!["index.html".to_owned()],
+            listing: None,
+            hidden: false,
+            precompressed: false,
+            health: None,
+            media_types: MediaTypes::default(),
+            further: Fields::new(),
+        }
+    }
+}
 
 /// A document root, as one client sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct FileSite {
     shared: Arc<Shared>,
-    peer: SocketAddr,
+    client: Client,
 }
 
 #[derive(Debug)]
 struct Shared {
     root: Root,
+    config: Config,
     digests: Digests,
-    log: Log,
+    /// How many requests an address may send; `None` for any number.
+    rates: Option<Rates>,
+    log: Arc<Log>,
     answers: AtomicU64,
     body_bytes: AtomicU64,
 }
@@ -63,26 +109,36 @@ pub(crate) struct Totals {
 
 impl FileSite {
     /// The site of all that lies beneath `root`.
-    pub(crate) fn new(root: Root, digests: DigestConfig, log: Log) -> Self {
+    pub(crate) fn new(root: Root, config: Config, rates: Option<Rates>, log: Arc<Log>) -> Self {
         let shared = Shared {
             root,
-            digests: Digests::new(digests),
+            digests: Digests::new(config.digests),
+            config,
+            rates,
             log,
             answers: AtomicU64::new(0),
             body_bytes: AtomicU64::new(0),
         };
         Self {
             shared: Arc::new(shared),
-            peer: SocketAddr::from(([0, 0, 0, 0], 0)),
+            client: Client {
+                peer: SocketAddr::from(([0, 0, 0, 0], 0)),
+                way: Way::default(),
+            },
         }
     }
 
-    /// The same site for the client at `peer`, whom the log names.
-    pub(crate) fn for_peer(&self, peer: SocketAddr) -> Self {
+    /// The same site for the client at `peer`, whom the log names, and who came that way.
+    pub(crate) fn for_peer(&self, peer: SocketAddr, way: Way) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            peer,
+            client: Client { peer, way },
         }
+    }
+
+    /// The folder that is served.
+    pub(crate) fn root(&self) -> &Root {
+        &self.shared.root
     }
 
     /// What was done for all clients so far.
@@ -93,28 +149,129 @@ impl FileSite {
         }
     }
 
-    /// Opens what `path` names; an error is the answer without a file.
-    fn look_up(&self, path: &TargetPath) -> Result<Opened, Answer> {
-        let mut names: Vec<&str> = path.segments().iter().map(String::as_str).collect();
-        if path.is_directory() {
-            names.push(INDEX);
+    /// What there is for a request.
+    fn find(&self, request: &Request, path: &TargetPath) -> Result<Resource, Answer> {
+        let Shared { config, rates, .. } = &*self.shared;
+        if config.is_health(path) {
+            let page = Page::new("text/plain; charset=utf-8", Bytes::from_static(b"ok\n"));
+            return Ok(Resource::Page(page.field("Cache-Control", "no-store")));
         }
-        let refuse = |errno| Answer::Error(root::status(errno));
-        let file = self.shared.root.open_file(&names).map_err(refuse)?;
+        if let Some(rates) = rates
+            && !rates.take(clock(), self.client.peer.ip())
+        {
+            return Err(Answer::Error(Status::TOO_MANY_REQUESTS));
+        }
+        if path.is_hidden() && !config.hidden {
+            return Err(Answer::Error(Status::NOT_FOUND));
+        }
+        let names: Vec<&[u8]> = path.segments().iter().map(Vec::as_slice).collect();
+        let found = if path.is_directory() {
+            self.shared.find_in_folder(&names, request, path)?
+        } else {
+            match self.shared.find_file(&names, request)? {
+                Found::File(opened) => Resource::File(opened),
+                Found::Folder => return Err(Answer::Moved(path.to_location(true))),
+            }
+        };
+        Ok(found)
+    }
+}
+
+/// What a name leads to.
+enum Found {
+    File(Box<Opened>),
+    Folder,
+}
+
+impl Shared {
+    /// What stands for the folder at `names`.
+    fn find_in_folder(
+        &self,
+        names: &[&[u8]],
+        request: &Request,
+        path: &TargetPath,
+    ) -> Result<Resource, Answer> {
+        for index in &self.config.index {
+            let names = [names, &[index.as_bytes()]].concat();
+            match self.find_file(&names, request) {
+                Ok(Found::File(opened)) => return Ok(Resource::File(opened)),
+                Ok(Found::Folder) | Err(Answer::Error(Status::NOT_FOUND)) => {}
+                Err(answer) => return Err(answer),
+            }
+        }
+        let Some(listing) = self.config.listing else {
+            return Err(Answer::Error(Status::NOT_FOUND));
+        };
+        let folder = self.root.open_folder(names).map_err(refuse)?;
+        let job = Job::new(folder, request, path, listing, self.config.hidden).map_err(refuse)?;
+        Ok(Resource::Listing(Box::new(job)))
+    }
+
+    /// The file at `names`, in a coding that the client takes.
+    fn find_file(&self, names: &[&[u8]], request: &Request) -> Result<Found, Answer> {
+        let file = self.root.open_file(names).map_err(refuse)?;
         let metadata = file.metadata().map_err(|_| internal_error())?;
         if metadata.is_dir() {
-            return Err(if path.is_directory() {
-                Answer::Error(Status::NOT_FOUND)
-            } else {
-                Answer::Moved(path.to_location(true))
-            });
+            return Ok(Found::Folder);
         }
         if !metadata.is_file() {
             return Err(Answer::Error(Status::FORBIDDEN));
         }
         let name = names.last().copied().unwrap_or_default();
-        Opened::new(name, file, Version::of(&metadata)).map_err(|_| internal_error())
+        let version = Version::of(&metadata);
+        let types = &self.config.media_types;
+        let mut opened = Opened::new(name, file, version, types, self.config.further.clone())
+            .map_err(|_| internal_error())?;
+        if self.config.precompressed {
+            self.negotiate(&mut opened, names, request)?;
+        }
+        Ok(Found::File(Box::new(opened)))
     }
+
+    /// Takes the file beside the one at `names` whose coding the client likes best.
+    fn negotiate(
+        &self,
+        opened: &mut Opened,
+        names: &[&[u8]],
+        request: &Request,
+    ) -> Result<(), Answer> {
+        opened.vary("Accept-Encoding");
+        let Some((name, folders)) = names.split_last() else {
+            return Ok(());
+        };
+        let accepted = request.fields.joined("Accept-Encoding");
+        for coding in encoding::preferred(accepted.as_deref()) {
+            let Some(coding) = coding else { return Ok(()) };
+            let name = [name, coding.ending.as_bytes()].concat();
+            let names = [folders, &[&name[..]]].concat();
+            if let Some((file, version)) = self.open_beside(&names, opened.version()) {
+                opened.encode(coding, file, version);
+                return Ok(());
+            }
+        }
+        // RFC 9110 §12.5.3: no coding that is there is acceptable, nor is to have none.
+        Err(Answer::Error(Status::NOT_ACCEPTABLE))
+    }
+
+    /// The file at `names`, unless it is older than the one it was made of: that has changed since.
+    fn open_beside(&self, names: &[&[u8]], original: &Version) -> Option<(File, Version)> {
+        let file = self.root.open_file(names).ok()?;
+        let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let version = Version::of(&metadata);
+        (!version.is_older_than(original)).then_some((file, version))
+    }
+}
+
+impl Config {
+    fn is_health(&self, path: &TargetPath) -> bool {
+        self.health.as_ref().is_some_and(|health| {
+            health.segments() == path.segments() && health.is_directory() == path.is_directory()
+        })
+    }
+}
+
+fn refuse(errno: Errno) -> Answer {
+    Answer::Error(root::status(errno))
 }
 
 fn internal_error() -> Answer {
@@ -123,104 +280,49 @@ fn internal_error() -> Answer {
 
 /// What was found for a request.
 #[derive(Debug)]
-pub(crate) struct Resource(Result<Opened, Answer>);
-
-#[derive(Debug)]
-struct Opened {
-    file: Arc<File>,
-    content_type: String,
-    version: Version,
-    wish: Option<Wish>,
-}
-
-impl Opened {
-    fn new(name: &str, file: File, version: Version) -> io::Result<Self> {
-        let content_type = if media_type::is_text(name) {
-            let mut sample = [0; media_type::SAMPLE];
-            let length = file.read_at(&mut sample, 0)?;
-            media_type::content_type(name, &sample[..length])
-        } else {
-            media_type::content_type(name, &[])
-        };
-        Ok(Self {
-            file: Arc::new(file),
-            content_type,
-            version,
-            wish: None,
-        })
-    }
-
-    fn wish_digest(&mut self) {
-        let lasting = !self.version.is_unsettled(now());
-        let file = Arc::clone(&self.file);
-        self.wish = Some(Wish::new(file, self.version, lasting));
-    }
-
-    fn poll(&mut self, digests: &Digests) -> Poll<Answer> {
-        let sha256 = match &mut self.wish {
-            None => None,
-            Some(wish) => match digests.poll(wish) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(sha256) => sha256,
-            },
-        };
-        if self.wish.take().is_some() && sha256.is_none() {
-            // The file may have changed while it was hashed.
-            match self.file.metadata() {
-                Ok(metadata) => self.version = Version::of(&metadata),
-                Err(_) => return Poll::Ready(internal_error()),
-            }
-        }
-        Poll::Ready(Answer::Found(Representation {
-            length: self.version.length,
-            content_type: self.content_type.clone(),
-            etag: self.version.etag(self.version.is_unsettled(now())),
-            last_modified: Some(self.version.last_modified()),
-            sha256,
-        }))
-    }
+pub(crate) enum Resource {
+    File(Box<Opened>),
+    Listing(Box<Job>),
+    Page(Page),
+    None(Answer),
 }
 
 impl Site for FileSite {
     type Resource = Resource;
 
     fn open(&mut self, request: &Request, path: &TargetPath) -> Resource {
-        self.shared.log.show_request(self.peer, request);
-        let mut found = self.look_up(path);
-        if let Ok(opened) = &mut found
+        self.shared.log.show_request(self.client.peer, request);
+        let mut found = self.find(request, path).unwrap_or_else(Resource::None);
+        if let Resource::File(opened) = &mut found
             && request.wants_digest()
         {
             opened.wish_digest();
         }
-        Resource(found)
+        found
     }
 
     fn poll_answer(&mut self, resource: &mut Resource) -> Poll<Answer> {
-        match &mut resource.0 {
-            Ok(opened) => opened.poll(&self.shared.digests),
-            Err(answer) => Poll::Ready(answer.clone()),
+        if let Resource::Listing(job) = resource {
+            *resource = match job.poll() {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(page)) => Resource::Page(page.fields(&self.shared.config.further)),
+                Poll::Ready(Err(errno)) => Resource::None(refuse(errno)),
+            };
+        }
+        match resource {
+            Resource::File(opened) => opened.poll(&self.shared.digests),
+            Resource::Listing(_) => Poll::Pending,
+            Resource::Page(page) => Poll::Ready(Answer::Found(page.representation())),
+            Resource::None(answer) => Poll::Ready(answer.clone()),
         }
     }
 
     fn read(&mut self, resource: &mut Resource, offset: u64, length: usize) -> io::Result<Bytes> {
-        let Resource(Ok(opened)) = resource else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let mut bytes = Vec::with_capacity(length.max(1));
-        rustix::io::retry_on_intr(|| {
-            rustix::io::pread(&opened.file, spare_capacity(&mut bytes), offset)
-        })?;
-        if bytes.is_empty() {
-            // The file was cut short: the rest that was promised does not exist (HP27).
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        match resource {
+            Resource::File(opened) => opened.read(offset, length),
+            Resource::Page(page) => page.read(offset, length),
+            Resource::Listing(_) | Resource::None(_) => Err(io::ErrorKind::NotFound.into()),
         }
-        let now = Version::of(&opened.file.metadata()?);
-        if !opened.version.still_promises(&now) {
-            // What was read may be of another version than what was sent before.
-            return Err(io::Error::other("the file changed while it was sent"));
-        }
-        bytes.truncate(length);
-        Ok(Bytes::from(bytes))
     }
 
     fn date(&mut self) -> HttpDate {
@@ -228,11 +330,18 @@ impl Site for FileSite {
     }
 
     fn finished(&mut self, entry: &LogEntry<'_>) {
+        let Shared { config, log, .. } = &*self.shared;
         self.shared.answers.fetch_add(1, Ordering::Relaxed);
         let sent = entry.summary.body_bytes;
         self.shared.body_bytes.fetch_add(sent, Ordering::Relaxed);
-        self.shared.log.show_answer(self.peer, entry);
-        self.shared.log.write(self.peer, date(), entry);
+        log.show_answer(self.client.peer, entry);
+        let path = entry
+            .request
+            .filter(|_| config.health.is_some())
+            .and_then(|request| TargetPath::parse(&request.target).ok());
+        if !path.is_some_and(|path| config.is_health(&path)) {
+            log.write(&self.client, date(), entry);
+        }
     }
 }
 

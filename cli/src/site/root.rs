@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use proto::status::Status;
@@ -64,24 +64,43 @@ impl Root {
             Err(_) => Walk::Steps,
         };
         let root = Self { folder, walk };
-        // A folder without search permission would answer every request with 403.
-        openat(&root.folder, ".", FOLDER, Mode::empty())?;
+        root.check()?;
         Ok(root)
+    }
+
+    /// Makes sure that this process may use what is in the folder: without search permission every
+    /// request would be answered with 403.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        openat(&self.folder, ".", FOLDER, Mode::empty())?;
+        Ok(())
     }
 
     /// Opens what the names lead to, from the root down. No name may be empty, `.` or `..`, or
     /// hold a slash.
-    pub(super) fn open_file(&self, names: &[&str]) -> Result<File, Errno> {
-        match self.walk {
-            Walk::Kernel => retry_on_intr(|| {
-                openat2(&self.folder, names.join("/"), FILE, Mode::empty(), BENEATH)
-            }),
-            Walk::Steps => self.take_steps(names),
-        }
-        .map(File::from)
+    pub(super) fn open_file(&self, names: &[&[u8]]) -> Result<File, Errno> {
+        self.open_entry(names, FILE).map(File::from)
     }
 
-    fn take_steps(&self, names: &[&str]) -> Result<OwnedFd, Errno> {
+    /// Opens the folder that the names lead to, to read what is in it; without names the root.
+    pub(super) fn open_folder(&self, names: &[&[u8]]) -> Result<OwnedFd, Errno> {
+        let flags = FILE | OFlags::DIRECTORY;
+        if names.is_empty() {
+            return retry_on_intr(|| openat(&self.folder, ".", flags, Mode::empty()));
+        }
+        self.open_entry(names, flags)
+    }
+
+    fn open_entry(&self, names: &[&[u8]], flags: OFlags) -> Result<OwnedFd, Errno> {
+        match self.walk {
+            Walk::Kernel => retry_on_intr(|| {
+                let path = names.join(&b'/');
+                openat2(&self.folder, path, flags, Mode::empty(), BENEATH)
+            }),
+            Walk::Steps => self.take_steps(names, flags),
+        }
+    }
+
+    fn take_steps(&self, names: &[&[u8]], flags: OFlags) -> Result<OwnedFd, Errno> {
         let (file, folders) = names.split_last().ok_or(Errno::NOENT)?;
         let mut at: Option<OwnedFd> = None;
         for folder in folders {
@@ -90,7 +109,13 @@ impl Root {
             at = Some(next);
         }
         let from = at.as_ref().unwrap_or(&self.folder);
-        retry_on_intr(|| openat(from, *file, FILE, Mode::empty()))
+        retry_on_intr(|| openat(from, *file, flags, Mode::empty()))
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
     }
 }
 

@@ -48,6 +48,12 @@ impl Version {
         other.length > self.length || (other.length == self.length && same_time)
     }
 
+    /// Whether it was modified before `other` was.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        let time = |version: &Self| (version.modified_seconds, version.modified_nanoseconds);
+        time(self) < time(other)
+    }
+
     /// Whether the file changed so short a time before `now` that it may change again and look the
     /// same. Files from the future count, because the clock they have their time from is not ours.
     pub(super) fn is_unsettled(&self, now: SystemTime) -> bool {

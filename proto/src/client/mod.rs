@@ -75,6 +75,10 @@ pub struct Config {
     pub retries: u32,
     /// How long the client goes on without a new byte. Default: 30 s.
     pub stall: Duration,
+    /// How long a body in blocks must be silent at least before its holes are asked for. A client
+    /// that takes its time to read sets it to more than what it takes for one datagram. Default:
+    /// 250 ms.
+    pub least_quiet: Duration,
     /// How long a server may take to close after its answer is complete, before the client does.
     /// What else comes meanwhile is an error of the server. 0: the client closes at once, which
     /// saves packets where its end of the session acknowledges the answer. Default: 500 ms.
@@ -109,6 +113,7 @@ impl Config {
             first_retry: Duration::from_secs(1),
             retries: 5,
             stall: Duration::from_secs(30),
+            least_quiet: Duration::from_millis(250),
             linger: Duration::from_millis(500),
             idle_rounds: 8,
             max_early: 1 << 20,

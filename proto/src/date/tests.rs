@@ -176,3 +176,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn rfc_3339_has_the_same_second() {
+    let date = HttpDate::from_unix(784_111_777);
+    assert_eq!(date.rfc3339(), "1994-11-06T08:49:37Z");
+    assert_eq!(HttpDate::from_unix(0).rfc3339(), "1970-01-01T00:00:00Z");
+    assert_eq!(
+        HttpDate::from_unix(u64::MAX).rfc3339(),
+        "9999-12-31T23:59:59Z"
+    );
+}

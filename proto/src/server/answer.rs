@@ -39,6 +39,10 @@ pub struct Representation {
     pub last_modified: Option<HttpDate>,
     /// SHA-256 of all its bytes.
     pub sha256: Option<[u8; 32]>,
+    /// Further fields of answers with it, such as `Cache-Control`, `Content-Encoding` and `Vary`.
+    /// Those whose names begin with `Content-` describe the representation, and go only where the
+    /// client has not got them yet.
+    pub further: Fields,
 }
 
 /// The most range specs of a request that are looked at (RFC 9110 §17.15).
@@ -183,6 +187,7 @@ fn partial(
     if request.fields.contains("If-Range") {
         // The client has the other representation fields (RFC 9110 §15.3.7).
         push_validators(&mut fields, representation);
+        push_further(&mut fields, representation, |name| !describes(name));
     } else {
         push_representation_fields(&mut fields, representation);
     }
@@ -200,6 +205,8 @@ fn not_modified(context: Context<'_>, representation: &Representation) -> Plan {
         Some(etag) => fields.push("ETag", etag.to_bytes()),
         None => push_last_modified(&mut fields, representation),
     }
+    // RFC 9110 §15.4.5: what a 200 would have had of Cache-Control, Expires and Vary.
+    push_further(&mut fields, representation, |name| !describes(name));
     Plan {
         status: Status::NOT_MODIFIED,
         fields,
@@ -232,7 +239,10 @@ fn error(context: Context<'_>, status: Status) -> Plan {
     if status == Status::METHOD_NOT_ALLOWED {
         fields.push("Allow", *b"GET, HEAD");
     }
-    if status == Status::SERVICE_UNAVAILABLE {
+    if matches!(
+        status,
+        Status::SERVICE_UNAVAILABLE | Status::TOO_MANY_REQUESTS
+    ) {
         fields.push("Retry-After", *b"5");
     }
     Plan {
@@ -259,6 +269,8 @@ fn explanation(status: Status, reason: &str) -> Bytes {
         Status::FORBIDDEN => "This file may not be read.",
         Status::NOT_FOUND => "There is no file under this name.",
         Status::METHOD_NOT_ALLOWED => "Only GET and HEAD are served.",
+        Status::NOT_ACCEPTABLE => "The file is not there in a coding that the request accepts.",
+        Status::TOO_MANY_REQUESTS => "Too many requests came from this address; try again later.",
         Status::REQUEST_TIMEOUT => "The request did not arrive in time.",
         Status::PRECONDITION_FAILED => "The file is not the one the request speaks of.",
         Status::CONTENT_TOO_LARGE => "The request holds too much content.",
@@ -305,6 +317,24 @@ fn push_representation_fields(fields: &mut Fields, representation: &Representati
     push_last_modified(fields, representation);
     fields.push("Accept-Ranges", *b"bytes");
     fields.push("X-Content-Type-Options", *b"nosniff");
+    push_further(fields, representation, |_| true);
+}
+
+fn push_further(
+    fields: &mut Fields,
+    representation: &Representation,
+    wanted: impl Fn(&str) -> bool,
+) {
+    let further = representation.further.iter();
+    for (name, value) in further.filter(|(name, _)| wanted(name)) {
+        fields.push(name, value);
+    }
+}
+
+/// Whether a field describes the representation.
+fn describes(name: &str) -> bool {
+    name.get(..8)
+        .is_some_and(|start| start.eq_ignore_ascii_case("content-"))
 }
 
 fn push_validators(fields: &mut Fields, representation: &Representation) {

@@ -105,6 +105,7 @@ impl Script {
             etag: self.etag.clone(),
             last_modified: Some(HttpDate::from_unix(NOW.unix() - 60)),
             sha256: Some([7; 32]),
+            further: crate::fields::Fields::new(),
         })
     }
 

@@ -55,7 +55,8 @@ impl Script {
         while let Some((stream, event)) = self.streams.poll_event() {
             let command = match event {
                 Event::Request { path, .. } => {
-                    let length = path.segments()[0].parse().unwrap();
+                    let name = String::from_utf8_lossy(&path.segments()[0]);
+                    let length = name.parse().unwrap();
                     self.paths.insert(stream, length);
                     let answer = Answer::Found(Representation {
                         length: length.max(1),
@@ -63,6 +64,7 @@ impl Script {
                         etag: None,
                         last_modified: None,
                         sha256: None,
+                        further: crate::fields::Fields::new(),
                     });
                     Command::Respond { answer, date: NOW }
                 }

@@ -1,9 +1,11 @@
 //! Our server, a process of its own, and our client in this one, over DCCP in UDP: what `cli serve`
 //! and `cli get` are made of, without the command line, the log and the terminal.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -134,7 +136,8 @@ impl Site for Files {
     type Resource = io::Result<File>;
 
     fn open(&mut self, _request: &Request, path: &TargetPath) -> io::Result<File> {
-        File::open(self.folder.join(path.segments().join("/")))
+        let path = path.segments().join(&b'/');
+        File::open(self.folder.join(OsStr::from_bytes(&path)))
     }
 
     fn poll_answer(&mut self, file: &mut io::Result<File>) -> Poll<Answer> {
@@ -147,6 +150,7 @@ impl Site for Files {
                 etag: EntityTag::new_strong("1").ok(),
                 last_modified: None,
                 sha256: None,
+                further: proto::fields::Fields::new(),
             }),
             None => Answer::Error(Status::NOT_FOUND),
         })

@@ -38,7 +38,8 @@ impl Site for Numbers {
     type Resource = u64;
 
     fn open(&mut self, _request: &Request, path: &TargetPath) -> u64 {
-        path.segments()[0].parse().expect("it is a number")
+        let name = String::from_utf8_lossy(&path.segments()[0]);
+        name.parse().expect("it is a number")
     }
 
     fn poll_answer(&mut self, length: &mut u64) -> Poll<Answer> {
@@ -48,6 +49,7 @@ impl Site for Numbers {
             etag: None,
             last_modified: None,
             sha256: None,
+            further: proto::fields::Fields::new(),
         }))
     }
 

@@ -1,5 +1,6 @@
 //! What is said of a file, and what is sent of it.
 
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use std::{fs, io};
@@ -13,8 +14,8 @@ use sha2::{Digest, Sha256};
 use transport::Site;
 
 use super::{World, ask, ask_and, get, open, set_modified, site};
-use crate::access_log::{Format, Log};
-use crate::site::{DigestConfig, FileSite};
+use crate::access_log::{Format, Log, Way};
+use crate::site::{Config, DigestConfig, FileSite};
 
 #[test]
 fn a_file_of_any_length_arrives_whole() {
@@ -192,8 +193,8 @@ fn every_answer_is_logged_and_counted() {
     world.file("file", "12345");
     let path = world.folder.path().join("log");
     let log = Log::open(Some(Format::Combined), Some(&path), false).unwrap();
-    let site = FileSite::new(world.root(), DigestConfig::default(), log);
-    let peer = site.for_peer("[2001:db8::1]:1234".parse().unwrap());
+    let site = FileSite::new(world.root(), Config::default(), None, Arc::new(log));
+    let peer = site.for_peer("[2001:db8::1]:1234".parse().unwrap(), Way::default());
     ask(&peer, "GET /file HTTP/1.0\r\nUser-Agent: a\"b\r\n\r\n");
     ask(&peer, "HEAD /none HTTP/1.0\r\n\r\n");
     ask(&peer, "GET \x07foo HTTP/1.0\r\n\r\n");

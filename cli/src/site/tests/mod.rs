@@ -1,4 +1,6 @@
 mod content;
+mod encodings;
+mod listings;
 mod names;
 
 use std::fs;
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use proto::machine::{Datagram, Delivery, Disposition, Machine};
 use proto::request::{Limits, parse};
-use proto::server::{Config, Exchange};
+use proto::server::{self, Exchange};
 use tempfile::TempDir;
 use transport::{Application, Responder};
 
@@ -57,7 +59,16 @@ impl World {
 }
 
 fn site(root: Root, digests: DigestConfig) -> FileSite {
-    FileSite::new(root, digests, Log::open(None, None, false).unwrap())
+    let config = Config {
+        digests,
+        ..Config::default()
+    };
+    site_with(root, config)
+}
+
+fn site_with(root: Root, config: Config) -> FileSite {
+    let log = Log::open(None, None, false).unwrap();
+    FileSite::new(root, config, None, Arc::new(log))
 }
 
 fn set_modified(path: &Path, since_1970: Duration) {
@@ -95,7 +106,7 @@ fn any_time() -> Instant {
 /// Asks over an SCTP stream without a socket. `meanwhile` runs once, when the head was sent.
 fn ask_and(site: &FileSite, head: &str, meanwhile: impl FnOnce()) -> Reply {
     let now = any_time();
-    let mut machine = Exchange::new(now, Config::new(Delivery::Reliable));
+    let mut machine = Exchange::new(now, server::Config::new(Delivery::Reliable));
     let mut responder = Responder::<_, ()>::new(site.clone());
     let request = Bytes::copy_from_slice(head.as_bytes());
     machine.handle_datagram(now, Datagram::message((), request));

@@ -13,9 +13,9 @@ use crate::framing::Terms;
 use crate::request::WriteError;
 use crate::response::ResponseReader;
 
-/// The least time without a new byte after which a round of repair begins.
-const MIN_QUIET: Duration = Duration::from_millis(250);
-/// The most, before it is doubled for rounds that brought nothing.
+/// The longest time without a new byte after which a round of repair begins, unless
+/// [`Config::least_quiet`](crate::client::Config::least_quiet) is longer, and before it is doubled
+/// for rounds that brought nothing.
 const MAX_QUIET: Duration = Duration::from_secs(2);
 /// The least time after which a request is repeated when it is known how long answers take.
 const MIN_RETRY: Duration = Duration::from_millis(100);
@@ -31,7 +31,8 @@ impl Exchange {
     /// How long the body may be silent before a round begins.
     pub(super) fn quiet(&self) -> Duration {
         let base = self.rtt.map_or(MAX_QUIET, |rtt| rtt * 4);
-        base.clamp(MIN_QUIET, MAX_QUIET) * (1 << self.idle_rounds.min(3))
+        let least = self.config.least_quiet;
+        base.clamp(least, MAX_QUIET.max(least)) * (1 << self.idle_rounds.min(3))
     }
 
     /// How long blocks may be late behind the last one of a round.

@@ -1,0 +1,173 @@
+//! From a host name to addresses, in the order in which they are tried.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::job::Job;
+use crate::clock;
+use crate::exit::{Code, Failure};
+
+/// How often a wait for the resolver looks whether the user gave up.
+const TURN: Duration = Duration::from_millis(50);
+
+/// The addresses of the target, those of the wanted kind, the kinds taking turns.
+pub(super) fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    let port = job.target.port;
+    let Some(host) = &job.target.host else {
+        let address: IpAddr = if job.prefers_ipv6() {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        };
+        return reachable(job, "this machine", vec![SocketAddr::new(address, port)]);
+    };
+    let found = look_up(job, host, port, until)?;
+    let (count, mut usable) = (found.len(), found);
+    usable.retain(|address| {
+        (address.is_ipv4() || !job.ipv4_only) && (address.is_ipv6() || !job.ipv6_only)
+    });
+    if usable.is_empty() {
+        let kind = if job.ipv6_only { "IPv6" } else { "IPv4" };
+        let message = if count == 0 {
+            format!("{host} has no address")
+        } else {
+            format!("{host} has no {kind} address")
+        };
+        return Err(Failure::new(Code::Resolve, message));
+    }
+    reachable(job, host, taking_turns(usable))
+}
+
+/// The addresses with the families taking turns, so that none has to wait for all of the other
+/// (RFC 8305 §4). The resolver's first stays the first: it knows which kind this machine can use
+/// (RFC 6724), and puts IPv6 before IPv4 if it can use both.
+fn taking_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_ipv4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv4() == first_is_ipv4);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut ordered = Vec::new();
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return ordered;
+        }
+        ordered.extend(pair.into_iter().flatten());
+    }
+}
+
+/// Those of the addresses that the local ones can reach: a socket has one family.
+fn reachable(
+    job: &Job,
+    host: &str,
+    mut addresses: Vec<SocketAddr>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let local = &job.local;
+    addresses.retain(|remote| {
+        local.is_empty() || local.iter().any(|own| own.is_ipv4() == remote.is_ipv4())
+    });
+    if addresses.is_empty() {
+        let kind = if local.iter().any(IpAddr::is_ipv4) {
+            "IPv4"
+        } else {
+            "IPv6"
+        };
+        let message = format_args!("{host} has no {kind} address, and --bind names only such");
+        return Err(Failure::new(Code::Resolve, message));
+    }
+    Ok(addresses)
+}
+
+/// Asks the system's resolver, which cannot be interrupted, on a thread that may be left behind.
+fn look_up(job: &Job, host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let question = if host.contains(':') {
+        // An IPv6 address with a zone.
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    };
+    thread::spawn(move || {
+        let answer = question.to_socket_addrs().map(Iterator::collect);
+        // Nobody listens any more if it took too long.
+        let _ = sender.send(answer);
+    });
+    loop {
+        match receiver.recv_timeout(TURN) {
+            Ok(Ok(addresses)) => return Ok(addresses),
+            Ok(Err(error)) => {
+                let error = error.to_string();
+                let reason = error
+                    .strip_prefix("failed to lookup address information: ")
+                    .unwrap_or(&error);
+                return Err(Failure::new(
+                    Code::Resolve,
+                    format_args!("cannot find the address of {host:?}: {reason}"),
+                ));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::new(Code::Resolve, "the resolver failed"));
+            }
+            Err(RecvTimeoutError::Timeout) if job.shutdown.graceful.is_stopped() => {
+                return Err(Failure::new(Code::Interrupted, "interrupted"));
+            }
+            Err(RecvTimeoutError::Timeout) if clock() >= until => {
+                return Err(Failure::new(
+                    Code::Timeout,
+                    format_args!("finding the address of {host:?} took too long"),
+                ));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job;
+    use super::*;
+
+    #[test]
+    fn the_families_take_turns() {
+        let addresses = |text: &str| -> Vec<SocketAddr> {
+            let each = text
+                .split(' ')
+                .map(|text| format!("{text}:1").parse().unwrap());
+            each.collect()
+        };
+        let found = addresses("[2001:db8::1] [2001:db8::2] [2001:db8::3] 192.0.2.1 192.0.2.2");
+        let wanted = addresses("[2001:db8::1] 192.0.2.1 [2001:db8::2] 192.0.2.2 [2001:db8::3]");
+        assert_eq!(taking_turns(found), wanted);
+        let found = addresses("192.0.2.1 192.0.2.2 [2001:db8::1]");
+        let wanted = addresses("192.0.2.1 [2001:db8::1] 192.0.2.2");
+        assert_eq!(taking_turns(found), wanted);
+    }
+
+    #[test]
+    fn a_local_address_reaches_those_of_its_family() {
+        let found: Vec<SocketAddr> = ["[::1]:80", "127.0.0.1:80"]
+            .map(|text| text.parse().unwrap())
+            .to_vec();
+        let usable = |words: &[&str], found: &[SocketAddr]| {
+            let jobs = job::of_words(&[&["h/x"], words].concat()).unwrap();
+            reachable(&jobs[0], "h", found.to_vec())
+        };
+        assert_eq!(usable(&[], &found).unwrap(), found);
+        let both = ["--bind", "::1", "--bind", "127.0.0.1"];
+        assert_eq!(usable(&both, &found).unwrap(), found);
+        let one = ["--bind", "127.0.0.1"];
+        assert_eq!(usable(&one, &found).unwrap(), found[1..]);
+        let failure = usable(&one, &found[..1]).unwrap_err();
+        assert_eq!(failure.code, Code::Resolve);
+        assert_eq!(
+            failure.to_string(),
+            "h has no IPv4 address, and --bind names only such"
+        );
+    }
+}
