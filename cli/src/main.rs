@@ -7,6 +7,7 @@ mod exit;
 mod get;
 mod peers;
 mod plan;
+mod probe;
 mod serve;
 mod sight;
 mod site;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(&args),
         Command::Get(args) => get::run(&args),
+        Command::Probe(args) => return probe::run(&args).into(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 )]
 
 mod get;
+mod probe;
 mod serve;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::get::{Get, Showing};
+pub(crate) use self::probe::Probe;
 pub(crate) use self::serve::{Files, LogFormat, LogLevel, Serve};
 
 /// HTTP/1.0 GET over SCTP and over DCCP: serve files and fetch them.
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Fetch targets and save them
     Get(Get),
+    /// Tell whether SCTP and DCCP pass to a host, and in what
+    Probe(Probe),
 }
 
 /// The transport protocol.
