@@ -36,7 +36,7 @@ impl fmt::Display for Rejection {
         match why {
             Unreachable::Port => write!(f, "nobody listens at UDP port {} of {host}", to.port()),
             Unreachable::Protocol => write!(f, "{host} does not take this protocol"),
-            Unreachable::Host => write!(f, "{host} does not answer in its network"),
+            Unreachable::Host => write!(f, "packets do not reach {host}"),
             Unreachable::Network => write!(f, "there is no way to {host}"),
             Unreachable::Prohibited => write!(f, "a firewall forbids packets to {host}"),
         }?;

@@ -38,8 +38,9 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "N", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
 
-    /// UDP port of the far end [default: 9899 for SCTP, 6511 for DCCP]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// UDP port of the far end [default: 9899 for SCTP, 6511 for DCCP]. With --listen, 0 takes a
+    /// free one
+    #[arg(long, value_name = "N")]
     pub(crate) udp_port: Option<u16>,
 
     /// Time for each, all of which are tried at once

@@ -1,7 +1,7 @@
 //! One attempt to reach the far end, with one protocol in one carrier.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ use transport::{
 };
 
 use super::note::{Heard, Note, Seen};
-use super::verdict::{Passage, Verdict};
-use super::witness::Witness;
+use super::verdict::{Lacks, Passage, Verdict};
+use super::witness::{Testimony, Witness};
 use crate::carrier::{self, Carrier, Sending};
 use crate::clock;
 
@@ -159,6 +159,8 @@ impl Attempt {
                 };
                 let config = dccp::Config {
                     probe_after: 0,
+                    // What is told to pass has passed.
+                    link_mtu: None,
                     ..carrier::dccp_config(carrier, local.ip(), sending)
                 };
                 let stack = carrier::dccp_stack(config, client).map_err(ConnectError::Io)?;
@@ -208,7 +210,7 @@ impl Attempt {
             Progress::Refused(why) => return Ok(refused(why, &witness)),
             Progress::Pending => {
                 connection.abort(clock(), transport::CloseReason::Cancelled);
-                return Ok(silent(&witness));
+                return Ok(silent(&witness.testimony()));
             }
         }
         connection.machine_mut().attach(id, Discard);
@@ -266,23 +268,38 @@ fn hear<S: DatagramSocket<Peer = ()> + AsFd>(socket: &mut S, until: Instant) -> 
 
 /// What a refusal means, with the code that the packet had.
 fn refused(why: Refusal, witness: &Witness) -> Verdict {
+    let testimony = witness.testimony();
     match why {
         Refusal::Rejected(rejection) => Verdict::Unreachable(rejection),
-        Refusal::TimedOut => silent(witness),
+        Refusal::TimedOut => silent(&testimony),
+        // Where packets come back, a refusal is what this end said to one of its own.
+        Refusal::NobodyListens
+        | Refusal::ServiceCode
+        | Refusal::Busy
+        | Refusal::Negotiation
+        | Refusal::Aborted
+            if testimony.echoed > 0 =>
+        {
+            silent(&testimony)
+        }
         Refusal::NobodyListens
         | Refusal::ServiceCode
         | Refusal::Busy
         | Refusal::Negotiation
         | Refusal::Aborted => Verdict::Refused {
             why: why.to_string(),
-            code: witness.testimony().refusal,
+            code: testimony.refusal,
+            lacks: if why == Refusal::ServiceCode {
+                Lacks::ServiceCode
+            } else {
+                Lacks::Server
+            },
         },
     }
 }
 
 /// No answer came in time; maybe something else did.
-fn silent(witness: &Witness) -> Verdict {
-    let testimony = witness.testimony();
+fn silent(testimony: &Testimony) -> Verdict {
     if testimony.echoed > 0 {
         Verdict::WrongProtocol("what is sent comes back as it is".to_owned())
     } else if testimony.foreign > 0 {
@@ -292,17 +309,14 @@ fn silent(witness: &Witness) -> Verdict {
     }
 }
 
-/// Whether packets came from where this end believes to be.
+/// What lies between where this end believes to be and where the far end saw it.
 pub(super) fn rebinding(local: SocketAddr, seen: Seen) -> &'static str {
-    let same_address = same(local.ip(), seen.address);
-    match (same_address, seen.port) {
-        (true, Some(port)) if port == local.port() => "none",
-        (true, None) => "none",
-        (_, Some(port)) if port != local.port() => "address or port changed",
-        (_, _) => "address changed, port kept",
+    let same_address = local.ip().to_canonical() == seen.address;
+    let same_port = seen.port.is_none_or(|port| port == local.port());
+    match (same_address, same_port) {
+        (true, true) => "none",
+        (true, false) => "port changed",
+        (false, true) => "address changed",
+        (false, false) => "address and port changed",
     }
-}
-
-fn same(one: IpAddr, other: IpAddr) -> bool {
-    one.to_canonical() == other.to_canonical()
 }

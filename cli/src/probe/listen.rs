@@ -132,17 +132,22 @@ where
         let protocol = self.protocol;
         let config = PacketConfig::default();
         let opened = match carrier {
-            Carrier::Kernel => bind(address).map(|listener| self.listeners.push(listener)),
+            Carrier::Kernel => bind(address).map(|listener| {
+                self.listeners.push(listener);
+                carrier
+            }),
             Carrier::Raw => RawSocket::bind(protocol, address, &config)
                 .and_then(|socket| self.house(args, carrier, address, socket)),
             Carrier::Udp(port) => {
                 let place = SocketAddr::new(address.ip(), port);
-                UdpSocket::bind(place, &config)
-                    .and_then(|socket| self.house(args, carrier, address, socket))
+                UdpSocket::bind(place, &config).and_then(|socket| {
+                    let carrier = Carrier::Udp(socket.local_addr().port());
+                    self.house(args, carrier, address, socket)
+                })
             }
         };
         match opened {
-            Ok(()) => tell(&format!("listening on {protocol} {address} ({carrier})\n")),
+            Ok(carrier) => tell(&format!("listening on {protocol} {address} ({carrier})\n")),
             Err(BindError::Socket(
                 why @ (SocketError::NotAvailable(_)
                 | SocketError::RawForbidden
@@ -159,14 +164,14 @@ where
         Ok(())
     }
 
-    /// Puts a stack of our own on `socket`.
+    /// Puts a stack of our own on `socket`, which is of `carrier`.
     fn house<S>(
         &mut self,
         args: &args::Probe,
         carrier: Carrier,
         address: SocketAddr,
         socket: S,
-    ) -> Result<(), BindError>
+    ) -> Result<Carrier, BindError>
     where
         S: DatagramSocket<Peer = Path> + AsFd + Send + 'static,
     {
@@ -203,7 +208,7 @@ where
                     .push(resident(self.protocol, carrier, stack, socket));
             }
         }
-        Ok(())
+        Ok(carrier)
     }
 
     fn serve(self, shutdown: &Shutdown) -> std::io::Result<()> {

@@ -12,6 +12,7 @@ use std::thread;
 
 use serde::Serialize;
 use socket::Protocol;
+use transport::Unreachable;
 
 use self::attempt::Attempt;
 use self::verdict::Verdict;
@@ -37,6 +38,12 @@ pub(crate) fn run(args: &args::Probe) -> u8 {
 }
 
 fn probe(args: &args::Probe, host: &str) -> Result<u8, Failure> {
+    if args.udp_port == Some(0) {
+        return Err(Failure::new(
+            Code::Usage,
+            "--udp-port 0 is no port to reach",
+        ));
+    }
     let remote = resolve(args, host)?;
     let attempts = attempts(args, remote);
     // All at once: a silent one takes all of its time.
@@ -214,10 +221,11 @@ impl Report<'_> {
         let told = |verdict: &Verdict| match verdict {
             Verdict::Refused { .. } => 0,
             Verdict::WrongProtocol(_) => 1,
-            Verdict::Unreachable(_) | Verdict::NoWay(_) => 2,
-            Verdict::Silent => 3,
-            Verdict::Impossible(_) => 4,
-            Verdict::Passes(_) => 5,
+            Verdict::Unreachable(rejection) if rejection.why == Unreachable::Port => 2,
+            Verdict::Unreachable(_) | Verdict::NoWay(_) => 3,
+            Verdict::Silent => 4,
+            Verdict::Impossible(_) => 5,
+            Verdict::Passes(_) => 6,
         };
         let telling = self.rows.iter().min_by_key(|(_, verdict)| told(verdict));
         telling.map_or_else(String::new, |(_, verdict)| verdict.advice().to_owned())

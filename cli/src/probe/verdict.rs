@@ -19,6 +19,7 @@ pub(super) enum Verdict {
     Refused {
         why: String,
         code: Option<String>,
+        lacks: Lacks,
     },
     /// ICMP said that the packets did not arrive.
     Unreachable(Rejection),
@@ -29,6 +30,14 @@ pub(super) enum Verdict {
     WrongProtocol(String),
     /// It cannot be tried on this machine.
     Impossible(String),
+}
+
+/// What is missing at the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lacks {
+    Server,
+    /// A server with the DCCP service code that was sent.
+    ServiceCode,
 }
 
 /// What is known of a connection that came about.
@@ -93,7 +102,7 @@ impl Verdict {
     pub(super) fn detail(&self) -> String {
         match self {
             Self::Passes(passage) => passage.to_string(),
-            Self::Refused { why, code } => match code {
+            Self::Refused { why, code, .. } => match code {
                 Some(code) => format!("{why}: {code}"),
                 None => why.clone(),
             },
@@ -107,7 +116,14 @@ impl Verdict {
     pub(super) const fn advice(&self) -> &'static str {
         match self {
             Self::Passes(_) => "",
-            Self::Refused { .. } => "the path is open; is the server running, on this --port?",
+            Self::Refused {
+                lacks: Lacks::Server,
+                ..
+            } => "the path is open; is the server running, on this --port?",
+            Self::Refused {
+                lacks: Lacks::ServiceCode,
+                ..
+            } => "the path is open; name the server's --service-code",
             Self::Unreachable(Rejection {
                 why: Unreachable::Port,
                 ..
@@ -116,9 +132,8 @@ impl Verdict {
                 why: Unreachable::Protocol,
                 ..
             }) => "the host has no such stack: try --via udp",
-            Self::Unreachable(_) | Self::NoWay(_) => {
-                "ask who runs the network or firewall on the way"
-            }
+            Self::Unreachable(_) => "ask who runs the network or firewall on the way",
+            Self::NoWay(_) => "this machine knows no way there: look at its addresses and routes",
             Self::Silent => {
                 "a firewall or NAT may drop it, or the host is down: run cli probe --listen there, \
                  and try --via udp or another --udp-port"
@@ -153,7 +168,7 @@ impl Verdict {
                 rebinding: passage.rebinding(),
                 ..empty
             },
-            Self::Refused { why, code } => Result {
+            Self::Refused { why, code, .. } => Result {
                 detail: Some(why.clone()),
                 code: code.clone(),
                 ..empty
@@ -199,6 +214,11 @@ impl std::fmt::Display for Passage {
 
 impl From<ConnectError> for Verdict {
     fn from(error: ConnectError) -> Self {
+        let lacks = if matches!(error, ConnectError::ServiceCode(_)) {
+            Lacks::ServiceCode
+        } else {
+            Lacks::Server
+        };
         match error {
             ConnectError::Rejected(rejection) => Self::Unreachable(rejection),
             ConnectError::Unreachable(error) => Self::NoWay(error.to_string()),
@@ -210,6 +230,7 @@ impl From<ConnectError> for Verdict {
             | ConnectError::Aborted => Self::Refused {
                 why: error.to_string(),
                 code: None,
+                lacks,
             },
             ConnectError::Socket(SocketError::NotAvailable(missing)) => {
                 Self::Impossible(missing.to_string())
