@@ -12,6 +12,7 @@ mod matrix;
 mod memory;
 mod network;
 mod peers;
+mod probe;
 mod process;
 mod repair;
 mod suite;
@@ -112,6 +113,7 @@ fn all_groups() -> Vec<Group> {
         matrix::netem(),
         repair::group(),
         failover::group(),
+        probe::group(),
     ]
 }
 
