@@ -174,6 +174,9 @@ pub struct Transmit<P> {
     pub segment_size: Option<NonZeroUsize>,
     /// The ECN field to send with, where a socket can set it.
     pub ecn: Ecn,
+    /// Whether IP may cut it, at this machine and on the way: of a packet socket a datagram that is
+    /// larger than its path takes, and that the stack cannot cut (RFC 9260 §6.9). Never of a train.
+    pub may_fragment: bool,
 }
 
 impl<P> Transmit<P> {
@@ -187,6 +190,7 @@ impl<P> Transmit<P> {
             more_follows: false,
             segment_size: None,
             ecn: Ecn::NotEct,
+            may_fragment: false,
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct Config {
     pub inbound_streams: u16,
     /// Whether I-DATA (RFC 8260) is used with a peer that has it. Default: yes.
     pub interleaving: bool,
+    /// Whether ECN (RFC 4960 Appendix A) is used with a peer that has it. The carrier must read and
+    /// write the ECN field of the IP header: [`Datagram::ecn`](crate::Datagram::ecn) is what came,
+    /// [`Transmit::ecn`](crate::Transmit::ecn) goes out. Default: yes.
+    pub ecn: bool,
     /// The congestion control. Default: CUBIC.
     pub congestion: Algorithm,
 
@@ -111,6 +115,7 @@ impl Default for Config {
             outbound_streams: 1024,
             inbound_streams: 1024,
             interleaving: true,
+            ecn: true,
             congestion: Algorithm::Cubic,
             receive_buffer: 4 << 20,
             partial_delivery_point: 16 << 10,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::Config;
 use crate::association::Peer;
+use crate::chunk::Extensions;
 use crate::hmac::{self, Key};
 use crate::tsn::Tsn;
 use crate::types::Path;
@@ -21,6 +22,7 @@ const FIXED_LEN: usize = 27;
 
 const FLAG_INTERLEAVING: u8 = 0x01;
 const FLAG_FORWARD_TSN: u8 = 0x02;
+const FLAG_ECN: u8 = 0x08;
 const FLAG_TIED: u8 = 0x04;
 const FLAG_ODD_KEY: u8 = 0x80;
 
@@ -92,10 +94,12 @@ impl Jar {
     pub(crate) fn bake(&mut self, out: &mut Vec<u8>, now: Instant, to: &Binding, cookie: &Cookie) {
         let (elapsed, period) = self.clock(now);
         let start = out.len();
+        let extensions = cookie.peer.extensions;
         let mut flags = 0;
         for (set, flag) in [
-            (cookie.peer.interleaving, FLAG_INTERLEAVING),
-            (cookie.peer.forward_tsn, FLAG_FORWARD_TSN),
+            (extensions.interleaving, FLAG_INTERLEAVING),
+            (extensions.forward_tsn, FLAG_FORWARD_TSN),
+            (extensions.ecn, FLAG_ECN),
             (cookie.ties.is_some(), FLAG_TIED),
             (period % 2 == 1, FLAG_ODD_KEY),
         ] {
@@ -184,8 +188,11 @@ fn read(content: &[u8], now: u32) -> Option<Cookie> {
             a_rwnd: u32_at(content, 19)?,
             outbound_streams: u16_at(content, 23)?,
             inbound_streams: u16_at(content, 25)?,
-            interleaving: flags & FLAG_INTERLEAVING != 0,
-            forward_tsn: flags & FLAG_FORWARD_TSN != 0,
+            extensions: Extensions {
+                ecn: flags & FLAG_ECN != 0,
+                forward_tsn: flags & FLAG_FORWARD_TSN != 0,
+                interleaving: flags & FLAG_INTERLEAVING != 0,
+            },
         },
         ties,
         extra: Duration::from_secs(extra.into()),

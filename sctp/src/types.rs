@@ -40,7 +40,7 @@ pub enum Ecn {
 pub struct Datagram {
     /// From where to where.
     pub path: Path,
-    /// Its ECN field. (RFC 9260 has no use for it.)
+    /// Its ECN field; of no meaning without [`Config::ecn`](crate::Config::ecn).
     pub ecn: Ecn,
     /// `Some(n)`: a train of packets of `n` bytes each, the last may be shorter.
     pub segment_size: Option<NonZeroUsize>,
@@ -53,10 +53,14 @@ pub struct Datagram {
 pub struct Transmit {
     /// From where to where.
     pub path: Path,
-    /// The ECN field to send with.
+    /// The ECN field to send with; always [`Ecn::NotEct`] without
+    /// [`Config::ecn`](crate::Config::ecn).
     pub ecn: Ecn,
     /// `Some(n)`: a train of packets of `n` bytes each, the last may be shorter.
     pub segment_size: Option<NonZeroUsize>,
+    /// Whether IP may cut it, so without DF: one packet with a chunk that was cut when the path took
+    /// larger ones, and that cannot be cut again (RFC 9260 §6.9: "IP fragmentation MUST be used").
+    pub may_fragment: bool,
 }
 
 /// How to send a message.

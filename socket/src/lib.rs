@@ -83,6 +83,7 @@ mod control;
 mod dccp;
 mod ending;
 mod error;
+mod fragment;
 pub mod hangup;
 mod icmp;
 mod probe;

@@ -15,7 +15,7 @@ use crate::control::{PacketControl, PacketInfo, ecn_of};
 use crate::error::{BindError, ConnectError, SocketError};
 use crate::icmp::ErrorQueue;
 use crate::udp::{Control, PacketConfig, set_buffers, source_address};
-use crate::{Protocol, probe, sys};
+use crate::{Protocol, fragment, probe, sys};
 
 /// The longest packet, its IPv4 header included.
 const MAX_PACKET: usize = 64 * 1024;
@@ -161,23 +161,32 @@ impl RawSocket {
         }
     }
 
-    fn send_packet(&self, path: Path, ecn: Ecn, packet: &[u8]) -> io::Result<()> {
+    fn send_packet(&self, transmit: &Transmit<Path>, packet: &[u8]) -> io::Result<()> {
+        let path = transmit.peer;
         let mut remote = path.remote;
         remote.set_port(0);
         let remote = SockAddr::from(remote);
         let source = path.local.filter(|_| self.local.is_unspecified());
-        let control = PacketControl::new(path.remote.is_ipv6(), ecn, source);
+        let control = PacketControl::new(path.remote.is_ipv6(), transmit.ecn, source);
         let parts = [IoSlice::new(packet)];
         let message = MsgHdr::new()
             .with_addr(&remote)
             .with_buffers(&parts)
             .with_control(control.bytes());
-        loop {
+        let ipv6 = self.local.is_ipv6();
+        if transmit.may_fragment {
+            fragment::set_allowed(self.socket.as_fd(), ipv6, true);
+        }
+        let sent = loop {
             match self.socket.sendmsg(&message, 0) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result.map(drop),
+                result => break result.map(drop),
             }
+        };
+        if transmit.may_fragment {
+            fragment::set_allowed(self.socket.as_fd(), ipv6, false);
         }
+        sent
     }
 
     /// The packet in what was received, and its path; `None` if it is not for this socket.
@@ -283,13 +292,13 @@ impl DatagramSocket for RawSocket {
         }
         let size = transmit.segment_size.map_or(payload.len(), Into::into);
         for packet in payload[self.resume.min(payload.len())..].chunks(size.max(1)) {
-            let mut sent = self.send_packet(transmit.peer, transmit.ecn, packet);
+            let mut sent = self.send_packet(transmit, packet);
             if let Err(error) = &sent
                 && error.kind() != io::ErrorKind::WouldBlock
                 && self.icmp.read(self.socket.as_fd(), self.header())
             {
                 // It was about another packet.
-                sent = self.send_packet(transmit.peer, transmit.ecn, packet);
+                sent = self.send_packet(transmit, packet);
             }
             match sent {
                 Ok(()) => {}

@@ -14,7 +14,7 @@ use crate::address;
 use crate::control::{PACKET_CONTROL, PacketInfo};
 use crate::error::{BindError, ConnectError, SocketError};
 use crate::icmp::ErrorQueue;
-use crate::sys;
+use crate::{fragment, sys};
 
 /// The most bytes that one receive call gives: a train of datagrams that the kernel gathered.
 const MAX_RECEIVED: usize = 64 * 1024;
@@ -47,7 +47,7 @@ impl Default for PacketConfig {
 }
 
 /// A UDP socket that carries trains of datagrams (GSO and GRO, where the kernel has them), their
-/// ECN fields and both their addresses, and never lets them be fragmented.
+/// ECN fields and both their addresses, and lets none be fragmented but those that are to be.
 ///
 /// What cannot be sent, because there is no way to its peer or a packet filter forbids it, is as
 /// good as lost, and no error: a socket with many peers must not fail for one of them.
@@ -248,6 +248,10 @@ impl DatagramSocket for UdpSocket {
     }
 
     fn send(&mut self, transmit: &Transmit<Path>, payload: &[u8]) -> Result<(), SendError> {
+        let ipv6 = self.local.is_ipv6();
+        if transmit.may_fragment {
+            fragment::set_allowed(self.socket.as_fd(), ipv6, true);
+        }
         let mut sent = self.send_train(transmit, payload);
         if let Err(error) = &sent
             && error.kind() != io::ErrorKind::WouldBlock
@@ -255,6 +259,9 @@ impl DatagramSocket for UdpSocket {
         {
             // It was about another packet.
             sent = self.send_train(transmit, payload);
+        }
+        if transmit.may_fragment {
+            fragment::set_allowed(self.socket.as_fd(), ipv6, false);
         }
         match sent {
             Ok(()) => Ok(()),

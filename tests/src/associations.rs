@@ -49,6 +49,26 @@ pub fn config(side: Side) -> Config {
     }
 }
 
+/// The field as SCTP has it.
+const fn to_sctp(ecn: Ecn) -> sctp::Ecn {
+    match ecn {
+        Ecn::NotEct => sctp::Ecn::NotEct,
+        Ecn::Ect1 => sctp::Ecn::Ect1,
+        Ecn::Ect0 => sctp::Ecn::Ect0,
+        Ecn::Ce => sctp::Ecn::Ce,
+    }
+}
+
+/// The field as the network has it.
+const fn from_sctp(ecn: sctp::Ecn) -> Ecn {
+    match ecn {
+        sctp::Ecn::NotEct => Ecn::NotEct,
+        sctp::Ecn::Ect1 => Ecn::Ect1,
+        sctp::Ecn::Ect0 => Ecn::Ect0,
+        sctp::Ecn::Ce => Ecn::Ce,
+    }
+}
+
 /// Appends bytes `from..from + length` of the answer that `seed` names.
 pub fn write_noise(seed: u64, from: u64, length: usize, out: &mut Vec<u8>) {
     const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -486,7 +506,8 @@ impl Talker {
                 match self.endpoint.send(now, *id, how, message.into()) {
                     Ok(()) => answer.sent += length as u64,
                     Err(SendError::Full) => answer.blocked = true,
-                    Err(SendError::Closed) => answer.size = answer.sent,
+                    // Fewer streams may lead back than lead here.
+                    Err(SendError::Closed | SendError::NoSuchStream) => answer.size = answer.sent,
                     Err(other) => {
                         assert!(self.tolerant, "{other}");
                         answer.size = answer.sent;
@@ -555,7 +576,7 @@ impl Node for Talker {
     fn handle_arrival(&mut self, now: Instant, arrival: Arrival) {
         let datagram = Datagram {
             path: self.path(&arrival),
-            ecn: sctp::Ecn::NotEct,
+            ecn: to_sctp(arrival.ecn),
             segment_size: arrival.segment_size,
             payload: arrival.payload,
         };
@@ -585,8 +606,9 @@ impl Node for Talker {
         self.last = Some(transmit.path);
         Some(Departure {
             destination: transmit.path.remote,
-            ecn: Ecn::NotEct,
+            ecn: from_sctp(transmit.ecn),
             segment_size: transmit.segment_size,
+            may_fragment: transmit.may_fragment,
         })
     }
 

@@ -377,5 +377,6 @@ fn departure(transmit: transport::Transmit<Path>) -> Departure {
         destination: transmit.peer.remote,
         ecn: transmit.ecn,
         segment_size: transmit.segment_size,
+        may_fragment: transmit.may_fragment,
     }
 }

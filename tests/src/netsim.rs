@@ -16,7 +16,7 @@ use bytes::Bytes;
 use transport::Ecn;
 
 use pipe::Sent;
-pub use pipe::{Choose, Config, Fate, Passing, Pipe, PipeStats};
+pub use pipe::{Choose, Config, EcnTreatment, Fate, Passing, Pipe, PipeStats};
 pub use trace::{Entry, Line, Trace};
 
 use crate::pair::epoch;
@@ -71,6 +71,8 @@ pub struct Departure {
     pub ecn: Ecn,
     /// `Some(n)`: a train of packets of `n` bytes each, the last may be shorter.
     pub segment_size: Option<NonZeroUsize>,
+    /// Whether IP may fragment it: then it passes whatever the MTU is.
+    pub may_fragment: bool,
 }
 
 /// A machine on the network, with all that runs on it.
@@ -395,7 +397,11 @@ impl Network {
                 .segment_size
                 .map_or(buffer.len(), NonZeroUsize::get);
             let elapsed = self.elapsed();
-            if let Some(limit) = self.pipe_mut(side).reject(elapsed, size.min(buffer.len())) {
+            let rejected = match departure.may_fragment {
+                true => None,
+                false => self.pipe_mut(side).reject(elapsed, size.min(buffer.len())),
+            };
+            if let Some(limit) = rejected {
                 node.handle_rejected(now, limit);
                 self.take_notes(node);
                 continue;
@@ -419,6 +425,7 @@ impl Network {
             at,
             destination: departure.destination,
             ecn: departure.ecn,
+            may_fragment: departure.may_fragment,
             payload: payload.clone(),
         };
         let passed = self.pipe_mut(side).send(now, sent);

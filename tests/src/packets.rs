@@ -470,6 +470,7 @@ impl Node for Talker {
             destination: transmit.path.remote,
             ecn: from_dccp(transmit.ecn),
             segment_size: transmit.segment_size,
+            may_fragment: false,
         })
     }
 

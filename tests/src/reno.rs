@@ -172,6 +172,7 @@ impl Node for Sender {
             destination: self.to,
             ecn: Ecn::NotEct,
             segment_size: None,
+            may_fragment: false,
         })
     }
 
@@ -285,6 +286,7 @@ impl Node for Receiver {
             destination,
             ecn: Ecn::NotEct,
             segment_size: None,
+            may_fragment: false,
         })
     }
 

@@ -83,11 +83,67 @@ pub fn weathers() -> Vec<Weather> {
     all
 }
 
+/// How one run of the matrix ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Whether everything came, byte by byte. If not, that was reported.
+    pub came: bool,
+    /// How long it took.
+    pub time: Duration,
+    /// What was reported.
+    pub told: String,
+}
+
+/// The whole matrix: these sizes in bytes in every weather, many seeds each. `run` is given a seed,
+/// a size and the weather; it panics if bytes differ, or if they do not come and nobody says so.
+///
+/// Prints a line for each cell and the sums. `SOAK_SEEDS` is how many seeds each cell gets,
+/// `SOAK_FROM` the first of them; `SOAK_SIZE` and `SOAK_LOSS` leave only the cells with that size
+/// and that loss.
+///
+/// # Panics
+///
+/// If more than one run in a hundred fails in weather that is not hopeless: a handshake that is
+/// lost again and again may end in a report, and no more than that.
+pub fn soak(sizes: &[u64], mut run: impl FnMut(u64, u64, Weather) -> Ended) {
+    let (seeds, from) = (number("SOAK_SEEDS", 5), number("SOAK_FROM", 1));
+    let (only_size, only_loss) = (number("SOAK_SIZE", 0), number("SOAK_LOSS", u64::MAX));
+    let (mut runs, mut failed, mut unexpected) = (0, 0, 0);
+    let cells = sizes
+        .iter()
+        .flat_map(|size| weathers().into_iter().map(move |weather| (*size, weather)))
+        .filter(|(size, _)| only_size == 0 || only_size == *size)
+        .filter(|(_, weather)| only_loss == u64::MAX || only_loss == u64::from(weather.loss));
+    for (size, weather) in cells {
+        let (mut came, mut times) = (0, Vec::new());
+        for seed in from..from + seeds {
+            let ended = run(seed, size, weather);
+            came += u64::from(ended.came);
+            times.push(ended.time);
+            if !ended.came {
+                println!("    seed {seed}: {}", ended.told);
+            }
+        }
+        runs += seeds;
+        failed += seeds - came;
+        unexpected += (seeds - came) * u64::from(!weather.is_hopeless());
+        times.sort();
+        let median = times[times.len() / 2].as_secs_f64();
+        println!("{size:>9} bytes, {weather}: {came} of {seeds} came, median {median:.1} s");
+    }
+    println!(
+        "{runs} runs: {} came, {failed} were reported to have failed, {unexpected} of them in \
+         weather that is not hopeless",
+        runs - failed
+    );
+    assert!(unexpected * 100 <= runs, "{unexpected} of {runs}");
+}
+
 /// A number from the environment, or `default`.
 ///
 /// # Panics
 ///
 /// If what is there is no number.
-pub fn number(name: &str, default: u64) -> u64 {
+fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }

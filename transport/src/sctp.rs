@@ -244,6 +244,7 @@ impl Stack for SctpStack {
                 sctp::Ecn::Ect0 => Ecn::Ect0,
                 sctp::Ecn::Ce => Ecn::Ce,
             },
+            may_fragment: transmit.may_fragment,
             ..Transmit::message(path)
         })
     }

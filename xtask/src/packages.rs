@@ -48,6 +48,15 @@ pub(crate) const FIREWALLS: &[Tool] = &[
     tool("unshare", "util-linux"),
 ];
 
+/// What the tests of the program look at its pages with, and letters for it.
+pub(crate) const BROWSER: &[Tool] = &[
+    tool("chromium", "chromium"),
+    tool(
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+        "fonts-dejavu-core",
+    ),
+];
+
 /// What libFuzzer is built with.
 pub(crate) const FUZZ: &[Tool] = &[tool("c++", "g++")];
 

@@ -66,6 +66,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         packages::WIRE_TESTS,
         packages::PEERS,
         packages::FIREWALLS,
+        packages::BROWSER,
         packages::FUZZ,
     ])?;
     let mut summary = Vec::new();

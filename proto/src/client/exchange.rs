@@ -222,6 +222,7 @@ impl Exchange {
             more_follows: false,
             segment_size: None,
             ecn: Ecn::NotEct,
+            may_fragment: false,
         }
     }
 

@@ -70,7 +70,8 @@ pub trait Congestion: fmt::Debug + Send {
     fn threshold(&self) -> usize;
     /// Something was acknowledged.
     fn on_ack(&mut self, acked: &Acked);
-    /// A packet is known to be lost; at most once per round trip.
+    /// A packet is known to be lost, or to have been marked (RFC 3168 §5: "the congestion control
+    /// response ... MUST be essentially the same"); at most once per round trip.
     fn on_loss(&mut self, now: Instant);
     /// The retransmission timer expired (T3-rtx).
     fn on_timeout(&mut self, now: Instant);

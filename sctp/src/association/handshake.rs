@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::paths::{Condition, PathState};
 use super::receiver::Receiver;
 use super::timers::{PathTimer, Timer};
-use super::{Association, Context, Control, State};
+use super::{Association, Context, Control, Ecn, State};
 use crate::Config;
 use crate::cause::{Cause, staleness};
-use crate::chunk::{ChunkType, Init, InitParameters, ParameterError, put_parameters};
+use crate::chunk::{ChunkType, Extensions, Init, InitParameters, ParameterError, put_parameters};
 use crate::cookie::Cookie;
 use crate::parameter::{self, ParameterType};
 use crate::tsn::Tsn;
@@ -26,9 +26,8 @@ pub(crate) struct Peer {
     /// Its OS and MIS.
     pub(crate) outbound_streams: u16,
     pub(crate) inbound_streams: u16,
-    /// Both ends have I-DATA, and FORWARD-TSN.
-    pub(crate) interleaving: bool,
-    pub(crate) forward_tsn: bool,
+    /// What both ends have.
+    pub(crate) extensions: Extensions,
 }
 
 impl Peer {
@@ -39,8 +38,7 @@ impl Peer {
             a_rwnd: init.a_rwnd,
             outbound_streams: init.outbound_streams,
             inbound_streams: init.inbound_streams,
-            interleaving: config.interleaving && parameters.interleaving,
-            forward_tsn: parameters.forward_tsn,
+            extensions: Extensions::of(config).and(parameters.extensions),
         }
     }
 }
@@ -151,6 +149,7 @@ impl Association {
         // The address that the INIT ACK came from is confirmed, and the one to use.
         self.paths.primary = path;
         self.paths.current = path;
+        self.heard_on = path;
         self.learn_addresses(cx.config, &found.addresses);
         self.state = State::CookieEchoed(setup, cookie);
         self.push_control(path, Control::CookieEcho);
@@ -169,8 +168,9 @@ impl Association {
         self.peer_tag = peer.tag;
         self.receiver = Receiver::new(peer.initial_tsn, cx.config.receive_buffer);
         self.peer_window = peer.a_rwnd;
-        self.forward_tsn = peer.forward_tsn;
-        self.flight.set_interleaved(peer.interleaving);
+        self.forward_tsn = peer.extensions.forward_tsn;
+        self.ecn = Ecn::new(peer.extensions.ecn);
+        self.flight.set_interleaved(peer.extensions.interleaving);
         self.counts.buffer = cx.config.receive_buffer;
         self.outbound
             .set_count(cx.config.outbound_streams.min(peer.inbound_streams));
@@ -342,7 +342,7 @@ impl Association {
                         out.extend_from_slice(&milliseconds.to_be_bytes());
                     });
                 }
-                put_parameters(out, &config.addresses, true, config.interleaving);
+                put_parameters(out, &config.addresses, Extensions::of(config));
             });
     }
 

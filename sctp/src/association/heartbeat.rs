@@ -128,7 +128,6 @@ impl Association {
     pub(super) fn on_path_alive(&mut self, cx: &mut Context<'_>, now: Instant, path: usize) {
         let state = &mut self.paths[path];
         state.errors = 0;
-        state.timeouts = 0;
         match state.condition {
             Condition::Active => return,
             Condition::Unconfirmed => self.path_event(path, PathChange::Confirmed),
@@ -163,8 +162,8 @@ impl Association {
         // The nonce was sent on one path only; where its answer comes from is of no matter.
         let _ = path;
         for path in 0..self.paths.len() {
-            if let Some(size) = self.paths[path].mtu.on_answer(nonce) {
-                self.on_packet_size(cx, path, size);
+            if self.paths[path].mtu.on_answer(nonce) {
+                self.on_packet_size(path);
                 self.paths[path].timers.stop(PathTimer::Mtu);
                 return;
             }
@@ -182,7 +181,8 @@ impl Association {
     }
 
     /// Larger packets pass, or only smaller ones.
-    pub(super) fn on_packet_size(&mut self, _cx: &mut Context<'_>, path: usize, size: usize) {
+    pub(super) fn on_packet_size(&mut self, path: usize) {
+        let size = self.paths[path].mtu.current();
         self.paths[path].congestion.set_packet(size - Header::LEN);
         self.path_event(path, PathChange::PacketSize(size));
     }

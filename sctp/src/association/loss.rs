@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::ecn::end_window;
 use super::flight::Standing;
 use super::timers::PathTimer;
 use super::{Association, Context, State, WindowProbe};
@@ -18,6 +19,9 @@ const MISSES: u8 = 3;
 
 /// Later packets that arrived and make a packet lost.
 const LATER_PACKETS: u64 = 3;
+
+/// Silences in a row that make a path's packets too large: the first may be congestion's.
+const BLACK_HOLE: u32 = 2;
 
 /// No probe for the tail until something is acknowledged.
 const NO_MORE_PROBES: u32 = u32::MAX;
@@ -141,7 +145,7 @@ impl Association {
         }
         if congestion && packet >= path.recovery {
             path.congestion.on_loss(now);
-            path.recovery = self.next_packet;
+            end_window(path, &self.flight, self.next_packet);
             // RFC 9260 §7.2.4 (3): the first packet goes at once, whatever the window says.
             path.credit = 1;
         }
@@ -167,6 +171,31 @@ impl Association {
         self.scratch.lost = lost;
         self.paths[path].flight = 0;
         self.paths[path].timed = None;
+    }
+
+    /// What was polled last never left: it is marked for retransmission, which is no sign of
+    /// congestion.
+    pub(super) fn lose_unsent(&mut self, now: Instant) {
+        let mut lost = std::mem::take(&mut self.scratch.lost);
+        lost.clear();
+        let first = self.first_polled;
+        let unsent = self.flight.tsns().filter(|(_, sent)| sent.packet >= first);
+        lost.extend(unsent.map(|(tsn, _)| tsn));
+        for tsn in &lost {
+            self.mark_lost(now, *tsn, false);
+        }
+        self.scratch.lost = lost;
+    }
+
+    /// Data went unanswered for as long as it is waited for. A path that stays so, though other
+    /// packets may pass it, perhaps takes no packets of this size (RFC 8899 §4.3).
+    fn on_silence(&mut self, index: usize) {
+        let path = &mut self.paths[index];
+        path.silences += 1;
+        path.ect.on_silence();
+        if path.silences == BLACK_HOLE && path.mtu.on_black_hole() {
+            self.on_packet_size(index);
+        }
     }
 
     pub(super) fn stop_data_timers(&mut self, path: usize) {
@@ -206,17 +235,13 @@ impl Association {
         path.tail_probes = NO_MORE_PROBES;
         path.credit = 0;
         path.rto.back_off(cx.config);
-        path.recovery = self.next_packet;
+        end_window(path, &self.flight, self.next_packet);
         // RFC 9260 §6.1 A: a closed window is no error while the peer answers, nor congestion.
         if zero_window && answered {
             return;
         }
-        path.congestion.on_timeout(now);
-        path.timeouts += 1;
-        if path.timeouts == 2 && path.mtu.on_black_hole() {
-            let size = path.mtu.current();
-            self.on_packet_size(cx, index, size);
-        }
+        self.on_silence(index);
+        self.paths[index].congestion.on_timeout(now);
         self.on_path_error(cx, now, index);
         if !self.state.is_closed() {
             self.suspect(cx, now, index);
@@ -228,10 +253,11 @@ impl Association {
         let probes = if self.paths.has_other(index) { 2 } else { 1 };
         let path = &mut self.paths[index];
         let fits = path.flight > 0 && path.tail_probes < probes && !self.state.is_setup();
-        match path
-            .probe_timeout(config)
-            .filter(|_| fits && self.peer_window > 0)
-        {
+        let wait = match path.tail_probes {
+            0 => path.probe_timeout(config),
+            _ => path.failover_timeout(config),
+        };
+        match wait.filter(|_| fits && self.peer_window > 0) {
             Some(wait) => path.timers.set(PathTimer::Tail, now + wait),
             None => path.timers.stop(PathTimer::Tail),
         }
@@ -250,6 +276,7 @@ impl Association {
         }
         self.paths[index].tail_probes += 1;
         if self.paths[index].tail_probes >= 2 && self.paths.has_other(index) {
+            self.on_silence(index);
             self.suspect(cx, now, index);
             return;
         }

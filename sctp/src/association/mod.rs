@@ -1,6 +1,7 @@
 //! One association (RFC 9260): its states, its paths, and the data both ways.
 
 pub mod congestion;
+mod ecn;
 mod flight;
 mod handshake;
 mod heartbeat;
@@ -31,6 +32,7 @@ pub use inbound::OVERHEAD;
 pub(crate) use state::{Setup, State};
 pub use stats::{PathStats, Stats, StreamStats};
 
+use self::ecn::Ecn;
 use self::flight::{Flight, Range};
 use self::inbound::Inbound;
 use self::outbound::Outbound;
@@ -117,10 +119,17 @@ pub(crate) struct Association {
     /// A SACK came since the last T3-rtx expiry.
     heard: bool,
     next_packet: u64,
+    /// The first packet with DATA of those that were polled last, if there was one.
+    first_polled: u64,
     forward_tsn: bool,
+    ecn: Ecn,
     control: VecDeque<(usize, Control)>,
     /// Where the last DATA came from: there SACKs go (RFC 9260 §6.4).
     sack_path: usize,
+    /// Where the peer's last packet came from: the path that is known to work.
+    heard_on: usize,
+    /// Where the last SHUTDOWN or SHUTDOWN ACK went.
+    end_path: usize,
     timers: Timers,
     /// Errors in a row on all paths (RFC 9260 §8.1).
     errors: u32,
@@ -212,9 +221,13 @@ impl Association {
             window_probe: WindowProbe::None,
             heard: false,
             next_packet: 1,
+            first_polled: 1,
             forward_tsn: false,
+            ecn: Ecn::default(),
             control: VecDeque::new(),
             sack_path: 0,
+            heard_on: 0,
+            end_path: 0,
             timers: Timers::default(),
             errors: 0,
             farewell: None,
@@ -333,14 +346,21 @@ impl Association {
     }
 
     /// The socket did not take the last packets to this address: they were too large.
-    pub(crate) fn on_rejected(&mut self, address: IpAddr, limit: usize) {
+    pub(crate) fn on_rejected(&mut self, now: Instant, address: IpAddr, limit: usize) {
         let Some(path) = self.paths.find(address) else {
             return;
         };
+        if self.paths[path].mtu.on_rejected(limit) {
+            self.on_packet_size(path);
+        }
+        self.lose_unsent(now);
+    }
+
+    /// A router on the way to this path's address takes no larger packets. What it dropped is known
+    /// to be lost by what follows, as any loss.
+    pub(crate) fn on_too_big(&mut self, path: usize, limit: usize) {
         if self.paths[path].mtu.set_limit(limit) {
-            let size = self.paths[path].mtu.current();
-            self.paths[path].congestion.set_packet(size - Header::LEN);
-            self.path_event(path, PathChange::PacketSize(size));
+            self.on_packet_size(path);
         }
     }
 
@@ -363,7 +383,7 @@ impl Association {
             self.header().encode(&mut out);
             put_with_parameters(&mut out, ChunkType::ABORT, 0, 0, |out| cause.encode(out));
             packet::finish(&mut out, 0);
-            self.farewell = Some((self.paths.current().path, out));
+            self.farewell = Some((self.paths[self.path_to_end_on()].path, out));
         }
         self.close(reason);
     }

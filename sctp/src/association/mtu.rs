@@ -59,6 +59,20 @@ impl Mtu {
         smaller
     }
 
+    /// The socket did not take a packet, and takes no more than this. One that cannot tell how much
+    /// it takes names one byte less than it was given: then the next size that paths often have
+    /// comes closer than all sizes between. Returns whether packets became smaller.
+    pub(crate) fn on_rejected(&mut self, limit: usize) -> bool {
+        let tried = self.current;
+        let smaller = self.set_limit(limit);
+        if smaller && self.current + 4 >= tried {
+            let mut below = SIZES.into_iter().rev().chain([self.base]);
+            let next = below.find(|size| *size < tried);
+            self.current = next.unwrap_or(self.current);
+        }
+        smaller
+    }
+
     /// Notes that the path carried user data.
     pub(crate) const fn on_sent(&mut self, bytes: usize) {
         self.carried = self.carried.saturating_add(bytes);
@@ -95,12 +109,13 @@ impl Mtu {
         None
     }
 
-    /// A HEARTBEAT ACK with this nonce came. Returns the new size, if it answers the probe.
-    pub(crate) fn on_answer(&mut self, nonce: u64) -> Option<usize> {
-        let probe = self.probe.filter(|probe| probe.nonce == nonce)?;
-        self.probe = None;
+    /// A HEARTBEAT ACK with this nonce came. Returns whether it answers the probe.
+    pub(crate) fn on_answer(&mut self, nonce: u64) -> bool {
+        let Some(probe) = self.probe.take_if(|probe| probe.nonce == nonce) else {
+            return false;
+        };
         self.current = self.current.max(probe.size);
-        Some(self.current)
+        true
     }
 
     pub(crate) const fn probe(&self) -> Option<Probe> {
@@ -140,8 +155,9 @@ mod tests {
             probes += 1;
             mtu.begin(size, probes);
             if size <= fits {
-                assert_eq!(mtu.on_answer(probes + 1), None, "another's answer");
-                assert_eq!(mtu.on_answer(probes), Some(size));
+                assert!(!mtu.on_answer(probes + 1), "another's answer");
+                assert!(mtu.on_answer(probes));
+                assert_eq!(mtu.current(), size);
             } else {
                 assert!(mtu.on_timeout().is_some());
                 assert!(mtu.on_timeout().is_some());
@@ -158,6 +174,23 @@ mod tests {
         assert_eq!(search(65_507, 1452), (1452, 2));
         assert_eq!(search(1300, 65_507), (1200, 1));
         assert_eq!(search(65_507, 1430), (1428, 2));
+    }
+
+    #[test]
+    fn so6_a_socket_that_cannot_tell_what_it_takes_is_asked_seldom() {
+        let mut mtu = Mtu::new(&Config::default());
+        mtu.begin(65_504, 1);
+        mtu.on_answer(1);
+        assert!(mtu.on_rejected(9000));
+        assert_eq!(mtu.current(), 9000, "one that can is believed");
+        let mut asked = 0;
+        while mtu.current() > 1252 {
+            assert!(mtu.on_rejected(mtu.current() - 1));
+            asked += 1;
+        }
+        assert_eq!((mtu.current(), asked), (1200, 6));
+        assert!(mtu.on_rejected(1199), "below the base it is asked for all");
+        assert_eq!(mtu.current(), 1196);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::congestion::Congestion;
+use super::ecn::Passage;
 use super::mtu::Mtu;
 use super::rto::Rto;
 use super::timers::PathTimers;
@@ -91,8 +92,8 @@ pub(crate) struct PathState {
     pub(crate) flight: usize,
     /// Errors in a row (RFC 9260 §8.2).
     pub(crate) errors: u32,
-    /// T3-rtx expiries in a row.
-    pub(crate) timeouts: u32,
+    /// How often data went unanswered, since some was acknowledged.
+    pub(crate) silences: u32,
     /// Probes for the tail since something was acknowledged.
     pub(crate) tail_probes: u32,
     /// Packets that may go whatever the window says: fast retransmission, probes.
@@ -104,6 +105,11 @@ pub(crate) struct PathState {
     pub(crate) newest: Option<Newest>,
     /// Packets before this one were sent before the last reduction of the window.
     pub(crate) recovery: u64,
+    /// The highest TSN that was sent before it.
+    pub(crate) window_end: Option<Tsn>,
+    /// Whether ECN-capable packets get through, and marks in a row that found a small window.
+    pub(super) ect: Passage,
+    pub(crate) small_marks: u32,
     /// Packets are known to overtake each other here.
     pub(crate) reorders: bool,
     pub(crate) last_data: Option<Instant>,
@@ -121,6 +127,7 @@ pub(crate) struct Counts {
     pub(crate) retransmissions: u64,
     pub(crate) lost: u64,
     pub(crate) timeouts: u64,
+    pub(crate) marks: u64,
 }
 
 impl PathState {
@@ -136,13 +143,16 @@ impl PathState {
             timers: PathTimers::default(),
             flight: 0,
             errors: 0,
-            timeouts: 0,
+            silences: 0,
             tail_probes: 0,
             credit: 0,
             beat: None,
             timed: None,
             newest: None,
             recovery: 0,
+            window_end: None,
+            ect: Passage::Untried,
+            small_marks: 0,
             reorders: false,
             last_data: None,
             acked: 0,
@@ -212,6 +222,22 @@ impl PathState {
             wait += config.sack_delay;
         }
         Some((wait * (1 << self.tail_probes.min(6))).min(self.rto.timeout()))
+    }
+
+    /// How long the probe of a tail may stay unanswered until another path is taken.
+    ///
+    /// RFC 9260 §8.2 waits for `Path.Max.Retrans` expiries of T3-rtx, RFC 7829 §3 for as many as
+    /// `PotentiallyFailed.Max.Retrans`, 0: one, of `RTO.Min` at least, so a second. That is longer
+    /// than a page should stand still. But round trips alone, on a path where they take no time, do
+    /// not tell a peer that is cut off from one that waits for its turn on a busy machine. So a path
+    /// is given what a peer may wait with a SACK (RFC 9260 §6.2), and a round trip.
+    pub(crate) fn failover_timeout(&self, config: &Config) -> Option<Duration> {
+        let least = config.sack_delay + 2 * self.rto.smoothed()?;
+        Some(
+            self.probe_timeout(config)?
+                .max(least)
+                .min(self.rto.timeout()),
+        )
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Association, Context, State};
 use crate::cause::{Cause, CauseCode};
 use crate::chunk::{Chunk, ChunkType, Data, ForwardTsn, Interleave, RawChunk};
 use crate::packet::{Chunks, DecodeError};
+use crate::tsn::Tsn;
 use crate::types::CloseReason;
 use crate::wire::u32_at;
 
@@ -23,10 +24,12 @@ struct DataSeen {
     /// A SACK without delay.
     at_once: bool,
     any_new: bool,
+    lowest: Option<Tsn>,
 }
 
 impl Association {
     /// Takes a packet whose tag is this association's. `chunks`: what of it is not handled yet.
+    /// `marked`: a router that is congested marked it (CE).
     pub(crate) fn handle_packet(
         &mut self,
         cx: &mut Context<'_>,
@@ -34,7 +37,9 @@ impl Association {
         path: usize,
         packet: &Bytes,
         chunks: Chunks<'_>,
+        marked: bool,
     ) {
+        self.heard_on = path;
         let mut seen = DataSeen::default();
         for raw in chunks {
             if self.state.is_closed() {
@@ -55,6 +60,9 @@ impl Association {
                 break;
             }
         }
+        if let Some(lowest) = seen.lowest.filter(|_| marked) {
+            seen.at_once |= self.ecn.on_marked(lowest);
+        }
         if seen.any && !self.state.is_closed() {
             self.after_data(cx, now, path, &seen);
         }
@@ -64,7 +72,7 @@ impl Association {
     fn on_malformed(&mut self, raw: RawChunk<'_>, error: DecodeError) {
         let is_data = matches!(raw.kind, ChunkType::DATA | ChunkType::I_DATA);
         if is_data && error == DecodeError::NoUserData && self.state.takes_data() {
-            let tsn = crate::Tsn::new(u32_at(raw.value(), 0).unwrap_or_default());
+            let tsn = Tsn::new(u32_at(raw.value(), 0).unwrap_or_default());
             self.abort(&Cause::NoUserData(tsn), CloseReason::ProtocolViolation);
         }
     }
@@ -120,8 +128,12 @@ impl Association {
                     self.push_error(path, &Cause::UnrecognizedChunk(&[forward_type(forward), 0, 0, 4]));
                 }
             }
-            // RFC 9260 §3.2: reserved for ECN, which was not agreed on.
-            Chunk::Unknown(raw, _) if matches!(raw.kind, ChunkType::ECNE | ChunkType::CWR) => {}
+            Chunk::Ecne { lowest } => {
+                if self.state.takes_sack() {
+                    self.on_ecne(now, *lowest);
+                }
+            }
+            Chunk::Cwr { lowest } => self.ecn.on_cwr(*lowest),
             Chunk::Unknown(raw, when) => {
                 if when.report && !self.state.is_setup() {
                     let quoted = &raw.whole[..raw.whole.len().min(MAX_REPORT)];
@@ -176,6 +188,14 @@ impl Association {
         }
         seen.any = true;
         seen.at_once |= data.immediate;
+        let lower = |lowest: Tsn| {
+            if lowest.precedes(data.tsn) {
+                lowest
+            } else {
+                data.tsn
+            }
+        };
+        seen.lowest = Some(seen.lowest.map_or(data.tsn, lower));
         match self.receiver.judge(data.tsn) {
             Arrival::New => {}
             Arrival::Duplicate => {

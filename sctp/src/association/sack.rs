@@ -196,6 +196,11 @@ impl Association {
                 round_trip,
             });
         }
+        // What was sent twice may have gone another way, or in a smaller packet.
+        if facts.transmissions == 1 {
+            path.silences = 0;
+            path.ect.on_arrived(facts.packet);
+        }
         // RFC 8985 §6.2 step 4: sent once, and overtaken by a later one.
         if facts.transmissions == 1 && highest_gap.is_some_and(|highest| tsn.precedes(highest)) {
             path.reorders = true;

@@ -7,7 +7,7 @@ use super::flight::{Sent, Standing};
 use super::receiver::Due;
 use super::timers::PathTimer;
 use super::{Association, Context, Control, State, WindowProbe, heartbeat};
-use crate::chunk::{ChunkType, Data, put, put_empty, put_shutdown};
+use crate::chunk::{ChunkType, Data, put, put_empty, put_tsn};
 use crate::packet::{self, Header};
 use crate::tsn::Tsn;
 use crate::types::{Ecn, Transmit};
@@ -32,6 +32,8 @@ struct Packet {
     size: usize,
     path: usize,
     takes_data: bool,
+    /// Whether packets of the same train are before it.
+    follows: bool,
 }
 
 /// Whether a control chunk found its place.
@@ -76,9 +78,9 @@ impl Association {
     ) -> Option<Transmit> {
         let path = self.next_path(cx, now)?;
         if self.paths[path].mtu.set_limit(limit) {
-            let size = self.paths[path].mtu.current();
-            self.on_packet_size(cx, path, size);
+            self.on_packet_size(path);
         }
+        self.first_polled = self.next_packet;
         let start = out.len();
         let mut packet = Packet {
             start,
@@ -88,6 +90,7 @@ impl Association {
             takes_data: self.state.sends_data()
                 && !self.state.is_setup()
                 && path == self.paths.current,
+            follows: false,
         };
         self.header().encode(out);
         let alone = self.write_control(cx, limit, out, &mut packet);
@@ -97,6 +100,10 @@ impl Association {
         let mut budget = 0;
         if packet.takes_data && !alone {
             budget = self.budget(cx, now, path);
+            if budget > 0 && self.paths[path].has_window() {
+                let room = packet.size.saturating_sub(out.len() - start);
+                self.ecn.write_cwr(out, room);
+            }
             self.fill(cx, now, out, &packet, &mut budget);
         }
         if out.len() == start + Header::LEN {
@@ -105,14 +112,25 @@ impl Association {
         }
         packet::finish(out, start);
         let segment = out.len() - start;
+        let has_data = self.first_polled != self.next_packet;
+        let ecn = match has_data && !self.state.is_setup() {
+            true => self.data_ecn(path, self.first_polled),
+            false => Ecn::NotEct,
+        };
+        let may_fragment = has_data && segment > packet.size;
+        if may_fragment {
+            // Should the socket not take this either, it is not offered again and again.
+            self.first_polled = self.next_packet;
+        }
         if segment == packet.size && packet.takes_data && !alone && !self.state.is_setup() {
             self.extend_train(cx, now, out, packet, budget);
         }
         self.after_sent(cx, now, path);
         Some(Transmit {
             path: self.paths[path].path,
-            ecn: Ecn::NotEct,
+            ecn,
             segment_size: NonZeroUsize::new(segment).filter(|_| out.len() - start > segment),
+            may_fragment,
         })
     }
 
@@ -226,7 +244,7 @@ impl Association {
                 });
             }
             Control::Shutdown => {
-                put_shutdown(out, self.receiver.cumulative());
+                put_tsn(out, ChunkType::SHUTDOWN, self.receiver.cumulative());
                 if self.receiver.is_whole() {
                     self.receiver.on_told();
                 }
@@ -255,6 +273,8 @@ impl Association {
         if !wanted || packet.path != self.sack_path || room < crate::chunk::Sack::LEN {
             return;
         }
+        // Before the SACK, which may acknowledge the TSN that it tells.
+        let room = room - self.ecn.write_echo(out, room - crate::chunk::Sack::LEN);
         let window = self.window(cx.config.receive_buffer);
         self.receiver.write_sack(out, room, window);
         self.counts.sacks_sent += 1;
@@ -271,6 +291,7 @@ impl Association {
         mut budget: usize,
     ) {
         let first = packet.start;
+        packet.follows = true;
         for _ in 1..cx.config.max_train {
             let start = out.len();
             if start + packet.size - first > MAX_TRAIN_BYTES {
@@ -308,8 +329,9 @@ impl Association {
         loop {
             let empty = out.len() == packet.start + Header::LEN;
             let room = packet.size.saturating_sub(out.len() - packet.start);
+            let alone = empty && !packet.follows;
             let done = match self.flight.next_lost() {
-                Some(tsn) => !self.resend(now, tsn, out, packet.path, room, empty),
+                Some(tsn) => !self.resend(now, tsn, out, packet.path, room, alone),
                 None => !self.send_new(cx, now, out, packet.path, room, empty),
             };
             if done {
@@ -328,7 +350,7 @@ impl Association {
         }
     }
 
-    /// Appends a chunk that is marked for retransmission, if it fits.
+    /// Appends a chunk that is marked for retransmission, if it fits or would be `alone`.
     fn resend(
         &mut self,
         now: Instant,
@@ -336,7 +358,7 @@ impl Association {
         out: &mut Vec<u8>,
         index: usize,
         room: usize,
-        empty: bool,
+        alone: bool,
     ) -> bool {
         let interleaved = self.flight.is_interleaved();
         let packet = self.next_packet;
@@ -345,9 +367,9 @@ impl Association {
         };
         let header = Data::header_len(interleaved);
         let size = crate::wire::padded(header + sent.piece.payload.len());
-        // One that is larger than the path now takes goes alone: it cannot be cut any more
-        // (RFC 9260 §6.9).
-        if size > room && !empty {
+        // One that is larger than the path now takes goes alone, for IP to fragment: it cannot be
+        // cut any more (RFC 9260 §6.9).
+        if size > room && !alone {
             return false;
         }
         sent.path = index;

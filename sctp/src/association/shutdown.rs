@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::paths::Condition;
 use super::timers::{PathTimer, Timer};
 use super::{Association, Context, Control, State};
 use crate::Config;
@@ -44,8 +45,7 @@ impl Association {
         }
         if matches!(self.state, State::ShutdownPending) {
             self.state = State::ShutdownSent;
-            self.push_control(self.paths.current, Control::Shutdown);
-            self.arm_shutdown(now);
+            self.send_end(now, Control::Shutdown);
         } else if matches!(self.state, State::ShutdownReceived) {
             self.enter_shutdown_ack_sent(now);
         }
@@ -53,12 +53,24 @@ impl Association {
 
     fn enter_shutdown_ack_sent(&mut self, now: Instant) {
         self.state = State::ShutdownAckSent;
-        self.push_control_once(self.paths.current, Control::ShutdownAck);
-        self.arm_shutdown(now);
+        self.send_end(now, Control::ShutdownAck);
     }
 
-    fn arm_shutdown(&mut self, now: Instant) {
-        let timeout = self.paths.current().rto.timeout();
+    /// Where chunks of the end go: to where the peer's last packet came from (RFC 9260 §6.4), since
+    /// a receiver of data does not learn otherwise that its own choice has failed; unless that
+    /// path is known to have failed since.
+    pub(super) fn path_to_end_on(&self) -> usize {
+        match self.paths[self.heard_on].condition {
+            Condition::Active => self.heard_on,
+            Condition::Suspect | Condition::Inactive | Condition::Unconfirmed => self.paths.current,
+        }
+    }
+
+    /// Sends a SHUTDOWN or a SHUTDOWN ACK, and waits for its answer.
+    fn send_end(&mut self, now: Instant, control: Control) {
+        self.end_path = self.path_to_end_on();
+        self.push_control_once(self.end_path, control);
+        let timeout = self.paths[self.end_path].rto.timeout();
         self.timers.set(Timer::Shutdown, now + timeout);
         for path in self.paths.iter_mut() {
             path.timers.stop(PathTimer::Heartbeat);
@@ -78,15 +90,14 @@ impl Association {
             | State::ShutdownReceived
             | State::Closed => return,
         };
-        let path = self.paths.current;
+        let path = self.end_path;
         self.paths[path].rto.back_off(cx.config);
         self.on_path_error(cx, now, path);
         if self.state.is_closed() {
             return;
         }
         self.suspect(cx, now, path);
-        self.push_control_once(self.paths.current, control);
-        self.arm_shutdown(now);
+        self.send_end(now, control);
     }
 
     /// Takes a SHUTDOWN; its TSN acknowledges as a SACK does.
@@ -110,7 +121,7 @@ impl Association {
             }
             State::ShutdownReceived => {}
             State::ShutdownAckSent => {
-                self.push_control_once(self.paths.current, Control::ShutdownAck);
+                self.repeat_shutdown_ack();
                 return;
             }
         }
@@ -127,7 +138,7 @@ impl Association {
             self.header().encode(&mut out);
             put_empty(&mut out, ChunkType::SHUTDOWN_COMPLETE, 0);
             packet::finish(&mut out, 0);
-            self.farewell = Some((self.paths.current().path, out));
+            self.farewell = Some((self.paths[self.heard_on].path, out));
             self.close(CloseReason::Shutdown);
         }
     }
@@ -141,21 +152,20 @@ impl Association {
 
     /// A COOKIE ECHO for a new association came while this one ends (RFC 9260 §5.2.4 A).
     pub(crate) fn on_cookie_while_ending(&mut self) {
-        let path = self.paths.current;
+        let path = self.path_to_end_on();
         self.push_error(path, &crate::cause::Cause::ShuttingDown);
         self.repeat_shutdown_ack();
     }
 
     /// RFC 9260 §9.2: an INIT in SHUTDOWN-ACK-SENT is answered by the SHUTDOWN ACK.
     pub(crate) fn repeat_shutdown_ack(&mut self) {
-        self.push_control_once(self.paths.current, Control::ShutdownAck);
+        self.push_control_once(self.path_to_end_on(), Control::ShutdownAck);
     }
 
     /// DATA came in SHUTDOWN-SENT: it is answered at once by SHUTDOWN (RFC 9260 §9.2), and by a SACK
     /// for peers that do not read the one as the other.
     pub(super) fn answer_data_by_shutdown(&mut self, now: Instant) {
-        self.push_control_once(self.paths.current, Control::Shutdown);
-        self.arm_shutdown(now);
+        self.send_end(now, Control::Shutdown);
         self.receiver.sack_now();
     }
 }

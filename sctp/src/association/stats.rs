@@ -11,6 +11,8 @@ use crate::types::Path;
 pub struct Stats {
     /// Whether it is established, and not ending.
     pub is_established: bool,
+    /// Whether both ends know ECN.
+    pub has_ecn: bool,
     /// Whether I-DATA is used.
     pub is_interleaved: bool,
     /// Each address of the peer.
@@ -70,6 +72,8 @@ pub struct PathStats {
     pub lost: u64,
     /// Expiries of T3-rtx.
     pub timeouts: u64,
+    /// How often the peer told of marked packets, once in each window of data.
+    pub marks: u64,
     /// Errors in a row.
     pub errors: u32,
 }
@@ -111,10 +115,12 @@ impl Association {
             retransmissions: path.counts.retransmissions,
             lost: path.counts.lost,
             timeouts: path.counts.timeouts,
+            marks: path.counts.marks,
             errors: path.errors,
         });
         Stats {
             is_established: matches!(self.state, super::State::Established),
+            has_ecn: self.ecn.is_agreed,
             is_interleaved: self.flight.is_interleaved(),
             paths: paths.collect(),
             current_path: self.paths.current,

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use super::{ChunkType, put_with_parameters};
+use crate::Config;
 use crate::packet::DecodeError;
 use crate::parameter::{self, Parameter, ParameterType, Parameters};
 use crate::tsn::Tsn;
@@ -53,12 +54,41 @@ pub struct InitParameters<'a> {
     pub cookie: Option<&'a [u8]>,
     /// The Cookie Preservative: milliseconds by which the sender wants its cookie to live longer.
     pub cookie_preservative: Option<u32>,
+    /// What the sender can besides RFC 9260.
+    pub extensions: Extensions,
+    /// Whole parameters that were not known and must be reported (RFC 9260 §3.2.1).
+    pub unrecognized: Vec<&'a [u8]>,
+}
+
+/// What an end can, of what this crate can, besides RFC 9260.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// ECN Capable (RFC 4960 Appendix A).
+    pub ecn: bool,
     /// Forward-TSN-Supported (RFC 3758 §3.1).
     pub forward_tsn: bool,
     /// I-DATA is listed in Supported Extensions (RFC 8260 §2.2.1).
     pub interleaving: bool,
-    /// Whole parameters that were not known and must be reported (RFC 9260 §3.2.1).
-    pub unrecognized: Vec<&'a [u8]>,
+}
+
+impl Extensions {
+    /// What an endpoint of these settings can.
+    pub(crate) const fn of(config: &Config) -> Self {
+        Self {
+            ecn: config.ecn,
+            forward_tsn: true,
+            interleaving: config.interleaving,
+        }
+    }
+
+    /// What both can.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self {
+            ecn: self.ecn && other.ecn,
+            forward_tsn: self.forward_tsn && other.forward_tsn,
+            interleaving: self.interleaving && other.interleaving,
+        }
+    }
 }
 
 /// Why the parameters of an INIT or INIT ACK are refused.
@@ -127,13 +157,14 @@ impl<'a> Init<'a> {
                     found.cookie_preservative = u32_at(parameter.value(), 0);
                 }
                 ParameterType::HOST_NAME => return Err(ParameterError::HostName),
-                ParameterType::FORWARD_TSN_SUPPORTED => found.forward_tsn = true,
+                ParameterType::ECN_CAPABLE => found.extensions.ecn = true,
+                ParameterType::FORWARD_TSN_SUPPORTED => found.extensions.forward_tsn = true,
                 ParameterType::SUPPORTED_EXTENSIONS => {
-                    found.interleaving |= parameter.value().contains(&ChunkType::I_DATA.0);
+                    found.extensions.interleaving |=
+                        parameter.value().contains(&ChunkType::I_DATA.0);
                 }
                 ParameterType::SUPPORTED_ADDRESS_TYPES
                 | ParameterType::UNRECOGNIZED
-                | ParameterType::ECN_CAPABLE
                 | ParameterType::PADDING => {}
                 ParameterType(_) => {
                     if !found.note_unknown(parameter) {
@@ -180,23 +211,21 @@ impl<'a> InitParameters<'a> {
 }
 
 /// Appends the parameters that both INIT and INIT ACK may have.
-pub(crate) fn put_parameters(
-    out: &mut Vec<u8>,
-    addresses: &[IpAddr],
-    forward_tsn: bool,
-    interleaving: bool,
-) {
+pub(crate) fn put_parameters(out: &mut Vec<u8>, addresses: &[IpAddr], extensions: Extensions) {
     for address in addresses {
         parameter::put_address(out, *address);
     }
     // In this order: the crate sctp-proto (0.5) does not see a last parameter of four bytes.
-    if forward_tsn {
+    if extensions.ecn {
+        parameter::put(out, ParameterType::ECN_CAPABLE, |_| {});
+    }
+    if extensions.forward_tsn {
         parameter::put(out, ParameterType::FORWARD_TSN_SUPPORTED, |_| {});
     }
-    if interleaving {
+    if extensions.interleaving {
         parameter::put(out, ParameterType::SUPPORTED_EXTENSIONS, |out| {
             out.push(ChunkType::I_DATA.0);
-            if forward_tsn {
+            if extensions.forward_tsn {
                 out.push(ChunkType::I_FORWARD_TSN.0);
             }
         });

@@ -10,7 +10,7 @@ use std::fmt;
 pub use data::{Data, Interleave};
 pub use forward_tsn::{ForwardTsn, Skipped};
 pub(crate) use init::put_parameters;
-pub use init::{Init, InitParameters, ParameterError};
+pub use init::{Extensions, Init, InitParameters, ParameterError};
 pub use sack::Sack;
 
 use crate::cause::Causes;
@@ -151,6 +151,16 @@ pub enum Chunk<'a> {
     Pad,
     /// FORWARD-TSN and I-FORWARD-TSN (RFC 3758, RFC 8260): what will not come.
     ForwardTsn(ForwardTsn<'a>),
+    /// ECNE (RFC 4960 Appendix A): a packet came marked by a router.
+    Ecne {
+        /// The lowest TSN in it.
+        lowest: Tsn,
+    },
+    /// CWR (RFC 4960 Appendix A): the sender knows of the mark.
+    Cwr {
+        /// The TSN of the ECNE that told of it.
+        lowest: Tsn,
+    },
     /// A chunk of a type that this crate does not know or use, as [`WhenUnknown`] has it.
     Unknown(RawChunk<'a>, WhenUnknown),
 }
@@ -164,6 +174,7 @@ impl<'a> Chunk<'a> {
     pub fn decode(raw: RawChunk<'a>) -> Result<Self, DecodeError> {
         let value = raw.value();
         let reflected = raw.flags & FLAG_REFLECTED != 0;
+        let tsn = || u32_at(value, 0).map(Tsn::new).ok_or(DecodeError::Truncated);
         Ok(match raw.kind {
             ChunkType::DATA => Self::Data(Data::decode(raw.flags, value)?),
             ChunkType::I_DATA => Self::Data(Data::decode_interleaved(raw.flags, value)?),
@@ -176,9 +187,9 @@ impl<'a> Chunk<'a> {
                 reflected,
                 causes: Causes::of(value),
             },
-            ChunkType::SHUTDOWN => Self::Shutdown {
-                cumulative: Tsn::new(u32_at(value, 0).ok_or(DecodeError::Truncated)?),
-            },
+            ChunkType::SHUTDOWN => Self::Shutdown { cumulative: tsn()? },
+            ChunkType::ECNE => Self::Ecne { lowest: tsn()? },
+            ChunkType::CWR => Self::Cwr { lowest: tsn()? },
             ChunkType::SHUTDOWN_ACK => Self::ShutdownAck,
             ChunkType::ERROR => Self::Error(Causes::of(value)),
             ChunkType::COOKIE_ECHO => Self::CookieEcho(value),
@@ -241,10 +252,10 @@ pub fn put_empty(out: &mut Vec<u8>, kind: ChunkType, flags: u8) {
     out.extend_from_slice(&[kind.0, flags, 0, 4]);
 }
 
-/// Appends a SHUTDOWN.
-pub fn put_shutdown(out: &mut Vec<u8>, cumulative: Tsn) {
-    put(out, ChunkType::SHUTDOWN, 0, |out| {
-        out.extend_from_slice(&cumulative.get().to_be_bytes());
+/// Appends a chunk whose value is a TSN: SHUTDOWN, ECNE, CWR.
+pub fn put_tsn(out: &mut Vec<u8>, kind: ChunkType, tsn: Tsn) {
+    put(out, kind, 0, |out| {
+        out.extend_from_slice(&tsn.get().to_be_bytes());
     });
 }
 

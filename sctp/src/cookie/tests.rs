@@ -26,8 +26,11 @@ fn cookie() -> Cookie {
             a_rwnd: 4,
             outbound_streams: 5,
             inbound_streams: 6,
-            interleaving: true,
-            forward_tsn: false,
+            extensions: Extensions {
+                ecn: true,
+                forward_tsn: false,
+                interleaving: true,
+            },
         },
         ties: None,
         extra: Duration::from_secs(7),

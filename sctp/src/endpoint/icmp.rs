@@ -86,7 +86,7 @@ impl Endpoint {
         let largest = mtu.probe().map_or(mtu.current(), |probe| probe.size);
         let limit = limit.max(least(address));
         if limit < largest {
-            association.on_rejected(address, limit);
+            association.on_too_big(index, limit);
             self.settle(slot);
         }
     }

@@ -97,8 +97,9 @@ impl Endpoint {
     /// Takes a packet or a train from the network.
     pub fn handle_packet(&mut self, now: Instant, datagram: Datagram) {
         let train = datagram.payload.len();
+        let marked = datagram.ecn == Ecn::Ce;
         let Some(segment) = datagram.segment_size else {
-            if let Some(slot) = self.handle_one(now, datagram.path, &datagram.payload) {
+            if let Some(slot) = self.handle_one(now, datagram.path, &datagram.payload, marked) {
                 self.after_train(slot, train);
             }
             return;
@@ -107,7 +108,7 @@ impl Endpoint {
         let mut rest = datagram.payload;
         while !rest.is_empty() {
             let packet = rest.split_to(segment.get().min(rest.len()));
-            let slot = self.handle_one(now, datagram.path, &packet);
+            let slot = self.handle_one(now, datagram.path, &packet, marked);
             if slot != last {
                 if let Some(last) = last {
                     self.after_train(last, train);
@@ -128,7 +129,13 @@ impl Endpoint {
     }
 
     /// Takes one packet. Returns the association that it was for.
-    fn handle_one(&mut self, now: Instant, path: Path, packet: &Bytes) -> Option<u32> {
+    fn handle_one(
+        &mut self,
+        now: Instant,
+        path: Path,
+        packet: &Bytes,
+        marked: bool,
+    ) -> Option<u32> {
         self.counts.packets += 1;
         if !crc32c::is_right(packet) {
             self.counts.wrong_checksums += 1;
@@ -154,7 +161,7 @@ impl Endpoint {
         }
         if first.kind == ChunkType::COOKIE_ECHO {
             let slot = self.handle_cookie_echo(now, path, &header, first)?;
-            self.pass(now, slot, path, packet, chunks);
+            self.pass(now, slot, path, packet, chunks, marked);
             return Some(slot);
         }
         let Some(slot) = self.find(path, &header) else {
@@ -175,7 +182,7 @@ impl Endpoint {
                     self.handle_end(slot, packet, false);
                 } else {
                     self.follow_port(slot, path);
-                    self.pass(now, slot, path, packet, Chunks::of(packet));
+                    self.pass(now, slot, path, packet, Chunks::of(packet), marked);
                 }
             }
         }
@@ -207,12 +214,20 @@ impl Endpoint {
     }
 
     /// Gives the chunks of a packet to their association.
-    fn pass(&mut self, now: Instant, slot: u32, path: Path, packet: &Bytes, chunks: Chunks<'_>) {
+    fn pass(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        path: Path,
+        packet: &Bytes,
+        chunks: Chunks<'_>,
+        marked: bool,
+    ) {
         let Some(index) = self.path_index(slot, path) else {
             return;
         };
         if let Some((association, mut cx)) = self.borrow(slot) {
-            association.handle_packet(&mut cx, now, index, packet, chunks);
+            association.handle_packet(&mut cx, now, index, packet, chunks, marked);
         }
     }
 
@@ -309,17 +324,16 @@ impl Endpoint {
         self.connections.next_due()
     }
 
-    /// Tells that the packets polled last were not sent: the path takes at most `limit` bytes. They
-    /// count as lost; what is cut from now on is smaller. A DATA chunk that was cut for larger
-    /// packets cannot be cut again (RFC 9260 §6.9): if the path never takes it, the association
-    /// ends as one whose peer is silent.
+    /// Tells that the packets polled last were not sent: the path takes at most `limit` bytes. What
+    /// they held is sent again at once, and what is cut from now on is smaller. A DATA chunk that was
+    /// cut for larger packets cannot be cut again (RFC 9260 §6.9): it goes alone, in a packet that
+    /// IP may fragment ([`Transmit::may_fragment`]).
     pub fn handle_rejected(&mut self, now: Instant, limit: usize) {
-        let _ = now;
         let Some((id, address)) = self.polled else {
             return;
         };
         if let Some(association) = self.connections.named(id) {
-            association.on_rejected(address, limit);
+            association.on_rejected(now, address, limit);
             self.settle(id.slot);
         }
     }
@@ -340,6 +354,7 @@ impl Endpoint {
                     path,
                     ecn: Ecn::NotEct,
                     segment_size: None,
+                    may_fragment: false,
                 });
             }
         }

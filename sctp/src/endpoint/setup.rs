@@ -191,7 +191,7 @@ impl Endpoint {
             parameter::put(out, ParameterType::STATE_COOKIE, |out| {
                 jar.bake(out, now, &binding, &cookie);
             });
-            put_parameters(out, &[], cookie.peer.forward_tsn, cookie.peer.interleaving);
+            put_parameters(out, &[], cookie.peer.extensions);
             let mut room = (3 * (Header::LEN + length)).saturating_sub(Header::LEN + out.len());
             for parameter in &found.unrecognized {
                 let cost = crate::wire::padded(parameter.len() + REPORT_OVERHEAD);

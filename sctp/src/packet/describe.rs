@@ -42,6 +42,7 @@ fn values(text: &mut String, chunk: &Chunk<'_>) -> std::fmt::Result {
         }
         Chunk::Error(causes) => causes_of(text, causes),
         Chunk::Shutdown { cumulative } => write!(text, " cum={cumulative}"),
+        Chunk::Ecne { lowest } | Chunk::Cwr { lowest } => write!(text, " tsn={lowest}"),
         Chunk::CookieEcho(cookie) => write!(text, " ({})", cookie.len()),
         Chunk::ShutdownComplete { reflected: true } => {
             text.push_str(" T");
@@ -100,10 +101,13 @@ fn init_values(text: &mut String, init: &Init<'_>) -> std::fmt::Result {
             if let Some(cookie) = found.cookie {
                 write!(text, " cookie({})", cookie.len())?;
             }
-            if found.forward_tsn {
+            if found.extensions.ecn {
+                text.push_str(" ecn");
+            }
+            if found.extensions.forward_tsn {
                 text.push_str(" forward-tsn");
             }
-            if found.interleaving {
+            if found.extensions.interleaving {
                 text.push_str(" i-data");
             }
             for unknown in &found.unrecognized {

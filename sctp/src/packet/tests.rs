@@ -3,7 +3,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cause::Cause;
-use crate::chunk::{Chunk, Data, ForwardTsn, Init, Interleave, Sack, Skipped, put, put_empty};
+use crate::chunk::{
+    Chunk, ChunkType, Data, ForwardTsn, Init, Interleave, Sack, Skipped, put, put_empty,
+};
 use crate::tsn::{Mid, Tsn};
 
 /// The packets of a capture: what follows the IP header (and the UDP header, if there is one).
@@ -96,7 +98,9 @@ fn sp2_chunks_of_a_kernel_are_written_as_it_wrote_them() {
                     let duplicates: Vec<_> = sack.duplicates().collect();
                     Sack::encode(&mut copy, sack.cumulative, sack.a_rwnd, &gaps, &duplicates);
                 }
-                Chunk::Shutdown { cumulative } => crate::chunk::put_shutdown(&mut copy, cumulative),
+                Chunk::Shutdown { cumulative } => {
+                    crate::chunk::put_tsn(&mut copy, ChunkType::SHUTDOWN, cumulative)
+                }
                 _ => put(&mut copy, raw.kind, raw.flags, |out| {
                     out.extend_from_slice(raw.value());
                 }),
@@ -296,7 +300,7 @@ fn sq1_unknown_parameters_are_told_apart_by_their_high_bits() {
     ];
     let found = init(&list).parameters(9).unwrap();
     assert_eq!(found.unrecognized, [&list[4..9], &list[16..20]]);
-    assert!(found.forward_tsn);
+    assert!(found.extensions.forward_tsn);
     assert!(found.addresses.is_empty());
     // SQ3: lengths below 4 and past the end.
     for length in [0, 3, 9] {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::handshake::{local_tag, pair_port};
 use super::pair::{CLIENT, Link, PORT, Pair, SERVER, packet, server_config};
-use crate::chunk::{ChunkType, Init, Sack, put, put_empty, put_shutdown};
+use crate::chunk::{ChunkType, Init, Sack, put, put_empty, put_tsn};
 use crate::packet::{describe, finish};
 use crate::{CloseReason, Config, Event, Tsn};
 
@@ -97,7 +97,9 @@ fn sv2_blind_tags_do_nothing() {
     let mut forged: Vec<Vec<u8>> = vec![
         packet(ports, 0, |out| put_empty(out, ChunkType::ABORT, 0)),
         packet(ports, 0, |out| put_empty(out, ChunkType::ABORT, 1)),
-        packet(ports, 0, |out| put_shutdown(out, Tsn::new(1))),
+        packet(ports, 0, |out| {
+            put_tsn(out, ChunkType::SHUTDOWN, Tsn::new(1))
+        }),
         packet(ports, 0, |out| put_empty(out, ChunkType::SHUTDOWN_ACK, 0)),
         packet(ports, 0, |out| put_empty(out, ChunkType::COOKIE_ACK, 0)),
     ];

@@ -12,7 +12,7 @@ use sctp::parameter::Parameters;
 
 use super::dccp::Doom;
 use crate::associations::{Pair, REQUEST, Scenario, Stage, State, address_of, config, encode};
-use crate::netsim::{Carrier, Config as Pipe, address};
+use crate::netsim::{Carrier, Config as Pipe, EcnTreatment, address};
 use crate::transcript::Side;
 
 /// Reads `bytes` as a packet: what is read can be written and read again, no bit can change on the
@@ -56,6 +56,10 @@ fn assert_written_again(raw: RawChunk<'_>, chunk: &Chunk<'_>) {
         }
         Chunk::Init(init) | Chunk::InitAck(init) => {
             let _ = init.parameters(8);
+            // A last parameter that the chunk's end cuts off is whole again with padding.
+            if Parameters::of(init.raw_parameters).any(|parameter| parameter.is_err()) {
+                return;
+            }
             init.encode(&mut again, raw.kind, |_| {});
         }
         Chunk::Sack(sack) => {
@@ -80,6 +84,8 @@ fn assert_written_again(raw: RawChunk<'_>, chunk: &Chunk<'_>) {
         | Chunk::CookieAck
         | Chunk::ShutdownComplete { .. }
         | Chunk::Pad
+        | Chunk::Ecne { .. }
+        | Chunk::Cwr { .. }
         | Chunk::Unknown(..) => return,
     }
     let mut packet = vec![0; Header::LEN];
@@ -348,6 +354,12 @@ enum Act {
         interleaved: bool,
         length: u8,
     },
+    /// An ECNE, or a CWR if so, for a number around those that were sent.
+    Mark {
+        server: bool,
+        confirms: bool,
+        tsn: i16,
+    },
     /// Bytes come, from the server if so.
     Bytes(bool, Vec<u8>),
     /// The client begins again, from the same port if so.
@@ -430,7 +442,16 @@ impl Session {
         if flag(12) {
             scenario.server.inbound_streams = 3;
         }
+        scenario.client.ecn = !flag(13);
+        let congested = flag(14);
         let pipe = |dooms: &[Doom], loss: u8| Pipe {
+            marks_above: congested.then_some(3000),
+            ecn: match self.seed % 4 {
+                0 if congested => EcnTreatment::Bleaches,
+                1 if congested => EcnTreatment::Marks,
+                2 if congested => EcnTreatment::Drops,
+                _ => EcnTreatment::Passes,
+            },
             fates: (0..).zip(dooms.iter().map(|doom| doom.fate())).collect(),
             loss: u32::from(loss),
             rate: self.rate.map(|rate| u64::from(rate) * 100 + 2000),
@@ -498,6 +519,25 @@ impl Session {
                 let cumulative = last.plus(i32::from(*cumulative).cast_unsigned());
                 forge(pair, side(*server), 0, |out| {
                     Sack::encode(out, cumulative, *a_rwnd, gaps, &[]);
+                });
+            }
+            Act::Mark {
+                server,
+                confirms,
+                tsn,
+            } => {
+                // What is told is of the other's data, what is confirmed of one's own.
+                let Some(last) = pair.last_tsn(side(*server == *confirms)) else {
+                    return;
+                };
+                let tsn = last.plus(i32::from(*tsn).cast_unsigned());
+                let kind = if *confirms {
+                    ChunkType::CWR
+                } else {
+                    ChunkType::ECNE
+                };
+                forge(pair, side(*server), 0, |out| {
+                    sctp::chunk::put_tsn(out, kind, tsn);
                 });
             }
             Act::Data {

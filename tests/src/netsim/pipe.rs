@@ -32,7 +32,7 @@ pub struct Config {
     pub reordering_delay: Duration,
     /// How many in a thousand are damaged.
     pub corruption: u32,
-    /// The largest IP packet in bytes.
+    /// The largest IP packet in bytes; what may be fragmented may be larger.
     pub mtu: usize,
     /// When the MTU changes, since the beginning, and to what.
     pub mtu_changes: Vec<(Duration, usize)>,
@@ -44,6 +44,8 @@ pub struct Config {
     pub queue: usize,
     /// Above how many waiting bytes packets of an ECN-capable transport are marked.
     pub marks_above: Option<usize>,
+    /// What else becomes of them.
+    pub ecn: EcnTreatment,
     /// When nothing passes, since the beginning.
     pub blackholes: Vec<Range<Duration>>,
     /// What becomes of certain packets, counted from 0, whatever the numbers above say.
@@ -67,6 +69,7 @@ impl Default for Config {
             rate: None,
             queue: usize::MAX,
             marks_above: None,
+            ecn: EcnTreatment::Passes,
             blackholes: Vec::new(),
             fates: BTreeMap::new(),
         }
@@ -88,6 +91,19 @@ impl Config {
         self.fates.insert(index, fate);
         self
     }
+}
+
+/// What a path does to packets of an ECN-capable transport that it should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EcnTreatment {
+    /// Nothing.
+    Passes,
+    /// They arrive as if they were not.
+    Bleaches,
+    /// They are marked, each.
+    Marks,
+    /// They are lost.
+    Drops,
 }
 
 /// What becomes of a packet.
@@ -151,6 +167,8 @@ pub struct Passing<'a> {
     pub at: Duration,
     /// To whom it goes.
     pub destination: SocketAddr,
+    /// Whether it may be fragmented.
+    pub may_fragment: bool,
     /// Its bytes.
     pub payload: &'a [u8],
 }
@@ -182,6 +200,7 @@ pub(super) struct Sent {
     pub(super) at: Duration,
     pub(super) destination: SocketAddr,
     pub(super) ecn: Ecn,
+    pub(super) may_fragment: bool,
     pub(super) payload: Bytes,
 }
 
@@ -273,7 +292,11 @@ impl Pipe {
     pub(super) fn send(&mut self, now: Instant, sent: Sent) -> Passed {
         let chosen = self.chosen(&sent);
         let Sent {
-            at, ecn, payload, ..
+            at,
+            ecn,
+            may_fragment,
+            payload,
+            ..
         } = sent;
         let by_chance = self.by_chance();
         let jitter = self.random.up_to(self.config.jitter);
@@ -282,8 +305,10 @@ impl Pipe {
         let size = payload.len() + self.carrier.overhead();
         let mut fate = chosen.unwrap_or(by_chance);
         if chosen.is_none() {
-            if size > self.mtu(at) {
+            if size > self.mtu(at) && !may_fragment {
                 fate = Fate::TooBig;
+            } else if self.config.ecn == EcnTreatment::Drops && ecn != Ecn::NotEct {
+                fate = Fate::Lost;
             } else if self.config.blackholes.iter().any(|hole| hole.contains(&at)) {
                 fate = Fate::Blackhole;
             }
@@ -340,6 +365,7 @@ impl Pipe {
             index,
             at: sent.at,
             destination: sent.destination,
+            may_fragment: sent.may_fragment,
             payload: &sent.payload,
         })
     }
@@ -399,7 +425,11 @@ impl Pipe {
     }
 
     fn mark(&mut self, ecn: Ecn, waiting: usize) -> Ecn {
-        let congested = self.config.marks_above.is_some_and(|most| waiting > most);
+        if self.config.ecn == EcnTreatment::Bleaches {
+            return Ecn::NotEct;
+        }
+        let congested = self.config.ecn == EcnTreatment::Marks
+            || self.config.marks_above.is_some_and(|most| waiting > most);
         match ecn {
             Ecn::Ect0 | Ecn::Ect1 if congested => {
                 self.stats.marked += 1;

@@ -7,6 +7,7 @@ struct Counter {
     side: Side,
     size: usize,
     ecn: Ecn,
+    may_fragment: bool,
     /// Packets still to be sent, and when.
     left: u32,
     next: Option<Instant>,
@@ -29,6 +30,7 @@ impl Counter {
             side,
             size: 1000,
             ecn: Ecn::NotEct,
+            may_fragment: false,
             left,
             next: None,
             period: Duration::from_millis(1),
@@ -96,6 +98,7 @@ impl Node for Counter {
             destination: address(3 - self.index, 9),
             ecn: self.ecn,
             segment_size: NonZeroUsize::new(size).filter(|_| self.train > 1),
+            may_fragment: self.may_fragment,
         })
     }
 
@@ -277,6 +280,15 @@ fn an_mtu_that_falls_is_told_or_not() {
     let (receiver, _) = send(sender(), Carrier::Udp, config(true), 1);
     assert!(receiver.numbers().into_iter().eq(0..100));
     assert_eq!(receiver.received[99].1.payload.len(), 548);
+    for tells in [true, false] {
+        let sender = Counter {
+            may_fragment: true,
+            ..sender()
+        };
+        let (receiver, _) = send(sender, Carrier::Udp, config(tells), 1);
+        assert!(receiver.numbers().into_iter().eq(0..100));
+        assert_eq!(receiver.received[99].1.payload.len(), 1000);
+    }
 }
 
 #[test]

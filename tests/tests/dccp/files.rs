@@ -1,13 +1,12 @@
 //! Files over DCCP from end to end: whole hosts, whatever the network does.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use dccp::ccid::Ccid;
 use tests::hosts::{Get, Got};
 use tests::netsim::{Carrier, Fate, Stop};
 use tests::pair::{File, noise};
-use tests::weather::{Weather, number, weathers};
+use tests::weather::{self, Ended, Weather, weathers};
 
 /// The size of `www/index.html`'s ancestor, which the first programs served.
 const PAGE: usize = 1292;
@@ -160,37 +159,17 @@ fn a_file_comes_though_the_mtu_falls() {
 /// cargo test --release -p tests --test dccp soak -- --ignored --nocapture
 /// ```
 ///
-/// `SOAK_SEEDS` is how many seeds each cell of the matrix gets, `SOAK_FROM` the first of them;
-/// `SOAK_SIZE` and `SOAK_LOSS` leave only the cells with that size in bytes and that loss.
+/// [`weather::soak`] tells what may be set.
 #[test]
 #[ignore = "takes minutes: see its comment"]
 fn soak() {
-    let (seeds, from) = (number("SOAK_SEEDS", 5), number("SOAK_FROM", 1));
-    let (only_size, only_loss) = (number("SOAK_SIZE", 0), number("SOAK_LOSS", u64::MAX));
-    let mut table = String::new();
-    for size in [1, 1000, 1_000_000, 16_000_000] {
-        for weather in weathers() {
-            let skipped = only_size != 0 && only_size != size as u64
-                || only_loss != u64::MAX && only_loss != u64::from(weather.loss);
-            if skipped {
-                continue;
-            }
-            let (mut came, mut times) = (0, Vec::new());
-            for seed in from..from + seeds {
-                let (comes, got) = comes(seed, size, weather);
-                came += u64::from(comes);
-                times.push(got.time);
-                if !comes {
-                    println!("    seed {seed}: {:?} {:?}", got.result, got.refused);
-                }
-            }
-            times.sort();
-            let _ = writeln!(
-                table,
-                "{size:>9} bytes, {weather}: {came} of {seeds} came, median {:.1} s",
-                times[times.len() / 2].as_secs_f64()
-            );
-            println!("{}", table.lines().last().unwrap_or_default());
+    weather::soak(&[1, 1000, 1_000_000, 16_000_000], |seed, size, weather| {
+        let size = usize::try_from(size).expect("it fits into memory");
+        let (came, got) = comes(seed, size, weather);
+        Ended {
+            came,
+            time: got.time,
+            told: format!("{:?} {:?}", got.result, got.refused),
         }
-    }
+    });
 }

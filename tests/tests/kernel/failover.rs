@@ -1,5 +1,5 @@
-//! A download between two namespaces that two wires join, of which one is cut in its midst: our
-//! SCTP in UDP goes on over the other one.
+//! A download between two namespaces that two wires join, of which one is cut in its midst, or
+//! takes smaller packets from then on: our SCTP in UDP goes on.
 
 use std::fs;
 use std::process::Command;
@@ -18,8 +18,8 @@ const SETUP_LIMIT: Duration = Duration::from_secs(20);
 /// How long nothing may come, with the default settings on a path of 20 ms.
 const LONGEST_STALL: Duration = Duration::from_secs(1);
 
-/// Bytes after which the wire is cut.
-const CUT_AFTER: u64 = 16 << 20;
+/// Bytes after which something happens to the wire.
+const DISTURB_AFTER: u64 = 16 << 20;
 
 /// Two wires from here to the namespace `$1`, with 10 ms each way and 100 Mbit/s from there.
 const WIRES: &str = "
@@ -37,21 +37,56 @@ const CUT: &str = "
     tc qdisc replace dev near1 root netem loss 100% &&
     nsenter --net --target $1 tc qdisc replace dev far1 root netem loss 100%";
 
+/// The wire takes smaller packets than are in flight, as the sending end is told.
+const NARROW: &str = "nsenter --net --target $1 ip link set far1 mtu 1280";
+
 pub(crate) fn group() -> Group {
-    let case = |driver: Driver| {
-        Case::new(format!("sctp/{driver}/one-of-two-paths-cut"), move |lab| {
-            one_of_two_paths_cut(lab, driver)
-        })
-    };
+    let cases = Driver::ALL.into_iter().flat_map(|driver| {
+        [
+            Case::new(format!("sctp/{driver}/one-of-two-paths-cut"), move |lab| {
+                one_of_two_paths_cut(lab, driver)
+            }),
+            Case::new(format!("sctp/{driver}/packets-too-large"), move |lab| {
+                packets_too_large(lab, driver)
+            }),
+        ]
+    });
     Group {
         name: "failover",
         network: Conditions::LOOPBACK,
         parallel: 1,
-        cases: Driver::ALL.map(case).into(),
+        cases: cases.collect(),
     }
 }
 
 fn one_of_two_paths_cut(lab: &Lab, driver: Driver) -> Outcome {
+    let second = ["--multihomed", "--bind", "10.77.2.2"];
+    let (stall, told) = download(lab, driver, &second, &["--bind", "10.77.2.1"], CUT)?;
+    if !told.contains("path to 10.77.2.1: data travels there from now on") {
+        return Err(format!("the server tells of no switch:\n{told}").into());
+    }
+    Ok(format!("longest stall {} ms", stall.as_millis()))
+}
+
+/// A DATA chunk cannot be cut again (RFC 9260 §6.9): IP has to fragment what is in flight.
+fn packets_too_large(lab: &Lab, driver: Driver) -> Outcome {
+    let (stall, told) = download(lab, driver, &[], &[], NARROW)?;
+    if !told.contains("packets of 1252 bytes pass") {
+        return Err(format!("the server does not tell of the size:\n{told}").into());
+    }
+    Ok(format!("longest stall {} ms", stall.as_millis()))
+}
+
+/// Downloads a file over the first wire, with these further options of `serve` and `get`, and runs
+/// `disturb` in its midst. Returns the longest stall, which is not too long, and what the server
+/// said.
+fn download(
+    lab: &Lab,
+    driver: Driver,
+    of_serve: &[&str],
+    of_get: &[&str],
+    disturb: &str,
+) -> Result<(Duration, String), Failure> {
     let far = Far::new()?;
     let port = lab.next_port().to_string();
     let mut serve = far.inside();
@@ -60,39 +95,38 @@ fn one_of_two_paths_cut(lab: &Lab, driver: Driver) -> Outcome {
         .arg("serve")
         .arg(lab.site())
         .args(["--proto", "sctp", "--driver", &driver.to_string()])
-        .args(["--via", "udp", "--port", &port, "--multihomed", "-v"])
-        .args(["--bind", "10.77.1.2", "--bind", "10.77.2.2"]);
+        .args(["--via", "udp", "--port", &port, "-v"])
+        .args(["--bind", "10.77.1.2"])
+        .args(of_serve);
     let mut server = Running::start(&mut serve)?;
     server.wait_for("listening on", SETUP_LIMIT)?;
 
     let folder = lab.folder()?;
     let mut get = lab.get(Proto::Sctp, driver);
-    get.args(["--via", "udp", "--bind", "10.77.1.1", "--bind", "10.77.2.1"])
+    get.args(["--via", "udp", "--bind", "10.77.1.1"])
+        .args(of_get)
         .arg(format!("http://10.77.1.2:{port}/{RANDOM}"))
         .current_dir(folder.path());
     let mut client = Running::start(&mut get)?;
-    let stall = longest_stall(&mut client, &folder, || far.run(CUT))?;
+    let stall = longest_stall(&mut client, &folder, || far.run(disturb))?;
     let ended = client.wait(LIMIT).and_then(|client| client.expect(0));
     let told = server.stderr();
     ended.map_err(|failure| format!("{failure}\nthe server said:\n{told}"))?;
     expect_equal(&lab.file(RANDOM), &folder.file(RANDOM))?;
-    if !told.contains("path to 10.77.2.1: data travels there from now on") {
-        return Err(format!("the server tells of no switch:\n{told}").into());
-    }
     if stall > LONGEST_STALL {
         return Err(format!("nothing came for {stall:?}:\n{told}").into());
     }
-    Ok(format!("longest stall {} ms", stall.as_millis()))
+    Ok((stall, told))
 }
 
-/// Watches a download grow until it ends, and calls `cut` in its midst. Returns the longest time
-/// for which it did not grow.
+/// Watches a download grow until it ends, and calls `disturb` in its midst. Returns the longest
+/// time for which it did not grow.
 fn longest_stall(
     client: &mut Running,
     folder: &Folder,
-    cut: impl FnOnce() -> Result<(), Failure>,
+    disturb: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<Duration, Failure> {
-    let mut cut = Some(cut);
+    let mut disturb = Some(disturb);
     let (mut size, mut grown, mut longest) = (0, now(), Duration::ZERO);
     while !client.has_ended() {
         let found = size_of(folder)?;
@@ -102,14 +136,14 @@ fn longest_stall(
             }
             (size, grown) = (found, now());
         }
-        if size > CUT_AFTER
-            && let Some(cut) = cut.take()
+        if size > DISTURB_AFTER
+            && let Some(disturb) = disturb.take()
         {
-            cut()?;
+            disturb()?;
         }
         pause(Duration::from_millis(2));
     }
-    match cut {
+    match disturb {
         None => Ok(longest),
         Some(_) => Err(format!("it ended too early:\n{}", client.tail()).into()),
     }

@@ -281,7 +281,7 @@ fn sv2_a_million_blind_tags_kill_nothing() {
     let right = stage.header(Side::Client);
     let mut chunks = [Vec::new(), Vec::new(), Vec::new()];
     chunk::put_empty(&mut chunks[0], ChunkType::ABORT, 0);
-    chunk::put_shutdown(&mut chunks[1], Tsn::new(1));
+    chunk::put_tsn(&mut chunks[1], ChunkType::SHUTDOWN, Tsn::new(1));
     // With a tag it is no INIT.
     chunks[2] = init(5);
     let mut random = Random::new(3);

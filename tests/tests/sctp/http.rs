@@ -204,6 +204,7 @@ impl<H: Machine<Peer = Path>> Node for HostNode<H> {
             destination: transmit.peer.remote,
             ecn: transmit.ecn,
             segment_size: transmit.segment_size,
+            may_fragment: transmit.may_fragment,
         })
     }
 

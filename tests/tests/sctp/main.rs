@@ -1,5 +1,6 @@
 //! SCTP stacks of our own over a simulated packet network, among themselves and with others.
 
+mod ecn;
 mod files;
 mod goodput;
 mod handshake;
@@ -8,3 +9,4 @@ mod path;
 mod peers;
 mod rules;
 mod streams;
+mod two_paths;

@@ -155,6 +155,7 @@ impl<S: Stack> Node for Stranger<S> {
             destination: address(3 - self.index, UDP_PORT),
             ecn: Ecn::NotEct,
             segment_size: None,
+            may_fragment: false,
         })
     }
 
