@@ -168,6 +168,12 @@ where
                         self.settle(now);
                     }
                 }
+                Ok(Received::Icmp { peer, icmp }) => {
+                    if self.phase == Phase::Running {
+                        self.machine.handle_icmp(now, peer, &icmp);
+                        self.settle(now);
+                    }
+                }
                 Ok(Received::Closed(why)) => {
                     self.ended(now, why);
                     return Flow::Idle;
