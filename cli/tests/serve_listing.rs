@@ -1,5 +1,4 @@
 //! `cli serve --list`: the real program and the real client, over every protocol and driver.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 

@@ -31,6 +31,7 @@ pub fn count() -> usize {
 }
 
 #[cfg(test)]
+#[expect(unsafe_code, reason = "raises a signal")]
 mod tests {
     use super::*;
 

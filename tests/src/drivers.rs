@@ -120,6 +120,7 @@ macro_rules! driver_tests {
             a_broken_listener_does_not_spin
             a_failed_connection_does_not_stop_the_next
             a_panic_ends_its_own_connection_only
+            who_is_refused_does_not_count_and_the_next_is_served
             a_client_is_cancelled
             a_client_learns_of_the_end
             one_socket_with_many_peers_runs_until_it_is_stopped
@@ -670,6 +671,56 @@ pub fn a_panic_ends_its_own_connection_only<D: Driver>() {
             cut: 0
         }
     );
+}
+
+/// Refuses so many connections, and takes those that come after them.
+struct RefuseFirst(usize);
+
+impl Service for RefuseFirst {
+    type Machine = Source;
+    type Application = Notes;
+
+    fn accept(&mut self, now: Instant, _peer: SocketAddr) -> Option<(Source, Notes)> {
+        let Some(left) = self.0.checked_sub(1) else {
+            return Some((Source::new(now, LONG), Notes::default()));
+        };
+        self.0 = left;
+        None
+    }
+}
+
+pub fn who_is_refused_does_not_count_and_the_next_is_served<D: Driver>() {
+    let (listener, address) = listen();
+    let settings = Settings {
+        max_connections: 1,
+        ..Settings::default()
+    };
+    let shutdown = Shutdown::new().unwrap();
+    let stop = shutdown.clone();
+    let thread = thread::spawn(move || {
+        let service = RefuseFirst(3);
+        let residents = Vec::new();
+        D::serve(
+            vec![listener],
+            residents,
+            service,
+            settings,
+            &stop,
+            &mut |_| (),
+        )
+    });
+    for _ in 0..3 {
+        let mut client = Client::connect(&address).unwrap();
+        // It may have been aborted before it asks.
+        let _ = client.ask(10);
+        assert!(client.receive().unwrap_or_default().is_empty());
+    }
+    let mut client = Client::connect(&address).unwrap();
+    exchange(&mut client, 10);
+    drop(client);
+    shutdown.request();
+    let served = thread.join().unwrap().unwrap();
+    assert_eq!(served.accepted, 1);
 }
 
 pub fn a_client_is_cancelled<D: Driver>() {

@@ -41,6 +41,15 @@ pub(crate) const WIRE_TESTS: &[Tool] = &[tool("unshare", "util-linux"), tool("ts
 /// What the tests of the program let talk to it: usrsctp's client.
 pub(crate) const PEERS: &[Tool] = &[tool("/usr/lib/usrsctp/http_client", "libusrsctp-examples")];
 
+/// What the tests of the program look at its pages with, and letters for it.
+pub(crate) const BROWSER: &[Tool] = &[
+    tool("chromium", "chromium"),
+    tool(
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+        "fonts-dejavu-core",
+    ),
+];
+
 /// What libFuzzer is built with.
 pub(crate) const FUZZ: &[Tool] = &[tool("c++", "g++")];
 

@@ -220,6 +220,7 @@ fn connect_to<C>(
             Ok(connected) => {
                 let established = clock();
                 let handshake = established - began;
+                job.watch.connected(carrier, handshake);
                 if job.verbose {
                     terminal::note(format_args!(
                         "connected to {} {address} ({carrier}) in {}",

@@ -343,6 +343,11 @@ fn carriers(args: &args::Get, protocol: Protocol) -> Result<Vec<Carrier>, Failur
 }
 
 impl Job {
+    /// Whether what is fetched goes to stdout.
+    pub(super) fn writes_to_stdout(&self) -> bool {
+        self.destination == Destination::Stdout
+    }
+
     /// The same for `target`, to which the server leads. Time is up at `deadline`.
     pub(super) fn led_to(
         &self,

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use transport::{
-    Datagram, Fill, NoRoom, Path, SctpStack, Stack, StackEvent, StackSendError, Transmit,
+    Datagram, DccpStack, Fill, NoRoom, Path, SctpStack, Stack, StackEvent, StackSendError, Transmit,
 };
 
 use super::rate::Meter;
-use crate::sight::Watched;
+use crate::sight::{Measured, Watched};
 
 /// What a stack knows of a connection. What it does not know is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -84,9 +84,9 @@ impl Known for SctpStack {
     }
 }
 
-impl Known for Watched {
+impl Known for DccpStack {
     fn fill(&self, id: Self::Id, figures: &mut Figures) {
-        let Some(stats) = self.stack().endpoint().stats(id) else {
+        let Some(stats) = self.endpoint().stats(id) else {
             return;
         };
         let congestion = stats.congestion;
@@ -99,6 +99,16 @@ impl Known for Watched {
     }
 
     fn set_paused(&mut self, _: Self::Id, _: bool) {}
+}
+
+impl<K: Known + Measured> Known for Watched<K> {
+    fn fill(&self, id: Self::Id, figures: &mut Figures) {
+        self.stack().fill(id, figures);
+    }
+
+    fn set_paused(&mut self, id: Self::Id, paused: bool) {
+        self.stack_mut().set_paused(id, paused);
+    }
 }
 
 /// A time as the figures have it: in seconds, and to the microsecond.

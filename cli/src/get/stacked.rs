@@ -11,8 +11,8 @@ use proto::client::{Exchange, Requests};
 use proto::machine::Machine;
 use socket::{BindError, ConnectError, PacketConfig, Protocol, RawSocket, UdpSocket};
 use transport::{
-    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, Discard, Host,
-    Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
+    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, DccpStack,
+    Discard, Host, Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
 };
 
 use super::connect::Attempt;
@@ -36,10 +36,11 @@ pub(super) struct Stacked<K: Stack, M: Machine<Peer = ()>, A: Application<M>, S>
 }
 
 /// A DCCP connection on which one exchange will run.
-pub(super) type StackedDccp<A, S> = Stacked<Metered<Watched>, Exchange, A, Paced<Seen<S>>>;
+pub(super) type StackedDccp<A, S> =
+    Stacked<Metered<Watched<DccpStack>>, Exchange, A, Paced<Seen<S>>>;
 
 /// An SCTP association on which several exchanges run; the first was sent with the handshake.
-pub(super) type StackedSctp<A, S> = Stacked<Metered<SctpStack>, Requests, A, Seen<S>>;
+pub(super) type StackedSctp<A, S> = Stacked<Metered<Watched<SctpStack>>, Requests, A, Seen<S>>;
 
 impl<K, M, A, S> Stacked<K, M, A, S>
 where
@@ -265,7 +266,11 @@ fn only(local: &[SocketAddr]) -> Result<Option<IpAddr>, BindError> {
     }
 }
 
-fn dccp_stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<Watched, ConnectError> {
+fn dccp_stack(
+    job: &Job,
+    carrier: Carrier,
+    local: IpAddr,
+) -> Result<Watched<DccpStack>, ConnectError> {
     let client = DccpClient {
         service: ServiceCode(job.service_code),
         udp_port: carrier.udp_port(),
@@ -285,7 +290,7 @@ fn sctp_stack(
     remote: SocketAddr,
     carrier: Carrier,
     local: &[SocketAddr],
-) -> Result<SctpStack, ConnectError> {
+) -> Result<Watched<SctpStack>, ConnectError> {
     let local: Vec<IpAddr> = local.iter().map(SocketAddr::ip).collect();
     // The peer is told of several addresses only: of one it knows.
     let told = if local.len() > 1 {
@@ -305,7 +310,8 @@ fn sctp_stack(
         }),
         ..config
     };
-    carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)
+    let stack = carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)?;
+    Ok(Watched::new(stack, &job.watch))
 }
 
 /// A refusal as the kernel's sockets tell it.

@@ -150,7 +150,7 @@ impl FileSite {
     }
 
     /// What there is for a request.
-    fn find(&self, request: &Request, path: &TargetPath) -> Result<Resource, Answer> {
+    fn find(&self, request: &Request, path: &TargetPath) -> Result<Resource, Nothing> {
         let Shared { config, rates, .. } = &*self.shared;
         if config.is_health(path) {
             let page = Page::new("text/plain; charset=utf-8", Bytes::from_static(b"ok\n"));
@@ -159,10 +159,10 @@ impl FileSite {
         if let Some(rates) = rates
             && !rates.take(clock(), self.client.peer.ip())
         {
-            return Err(Answer::Error(Status::TOO_MANY_REQUESTS));
+            return Err(Nothing::Error(Status::TOO_MANY_REQUESTS));
         }
         if path.is_hidden() && !config.hidden {
-            return Err(Answer::Error(Status::NOT_FOUND));
+            return Err(Nothing::Error(Status::NOT_FOUND));
         }
         let names: Vec<&[u8]> = path.segments().iter().map(Vec::as_slice).collect();
         let found = if path.is_directory() {
@@ -170,10 +170,27 @@ impl FileSite {
         } else {
             match self.shared.find_file(&names, request)? {
                 Found::File(opened) => Resource::File(opened),
-                Found::Folder => return Err(Answer::Moved(path.to_location(true))),
+                Found::Folder => return Err(Nothing::Moved(path.to_location(true))),
             }
         };
         Ok(found)
+    }
+}
+
+/// Why there is nothing to send.
+#[derive(Clone, Debug)]
+pub(crate) enum Nothing {
+    /// It is elsewhere: see [`Answer::Moved`].
+    Moved(String),
+    Error(Status),
+}
+
+impl From<Nothing> for Answer {
+    fn from(nothing: Nothing) -> Self {
+        match nothing {
+            Nothing::Moved(location) => Self::Moved(location),
+            Nothing::Error(status) => Self::Error(status),
+        }
     }
 }
 
@@ -190,17 +207,17 @@ impl Shared {
         names: &[&[u8]],
         request: &Request,
         path: &TargetPath,
-    ) -> Result<Resource, Answer> {
+    ) -> Result<Resource, Nothing> {
         for index in &self.config.index {
             let names = [names, &[index.as_bytes()]].concat();
             match self.find_file(&names, request) {
                 Ok(Found::File(opened)) => return Ok(Resource::File(opened)),
-                Ok(Found::Folder) | Err(Answer::Error(Status::NOT_FOUND)) => {}
-                Err(answer) => return Err(answer),
+                Ok(Found::Folder) | Err(Nothing::Error(Status::NOT_FOUND)) => {}
+                Err(nothing) => return Err(nothing),
             }
         }
         let Some(listing) = self.config.listing else {
-            return Err(Answer::Error(Status::NOT_FOUND));
+            return Err(Nothing::Error(Status::NOT_FOUND));
         };
         let folder = self.root.open_folder(names).map_err(refuse)?;
         let job = Job::new(folder, request, path, listing, self.config.hidden).map_err(refuse)?;
@@ -208,14 +225,14 @@ impl Shared {
     }
 
     /// The file at `names`, in a coding that the client takes.
-    fn find_file(&self, names: &[&[u8]], request: &Request) -> Result<Found, Answer> {
+    fn find_file(&self, names: &[&[u8]], request: &Request) -> Result<Found, Nothing> {
         let file = self.root.open_file(names).map_err(refuse)?;
         let metadata = file.metadata().map_err(|_| internal_error())?;
         if metadata.is_dir() {
             return Ok(Found::Folder);
         }
         if !metadata.is_file() {
-            return Err(Answer::Error(Status::FORBIDDEN));
+            return Err(Nothing::Error(Status::FORBIDDEN));
         }
         let name = names.last().copied().unwrap_or_default();
         let version = Version::of(&metadata);
@@ -234,7 +251,7 @@ impl Shared {
         opened: &mut Opened,
         names: &[&[u8]],
         request: &Request,
-    ) -> Result<(), Answer> {
+    ) -> Result<(), Nothing> {
         opened.vary("Accept-Encoding");
         let Some((name, folders)) = names.split_last() else {
             return Ok(());
@@ -250,7 +267,7 @@ impl Shared {
             }
         }
         // RFC 9110 §12.5.3: no coding that is there is acceptable, nor is to have none.
-        Err(Answer::Error(Status::NOT_ACCEPTABLE))
+        Err(Nothing::Error(Status::NOT_ACCEPTABLE))
     }
 
     /// The file at `names`, unless it is older than the one it was made of: that has changed since.
@@ -270,12 +287,12 @@ impl Config {
     }
 }
 
-fn refuse(errno: Errno) -> Answer {
-    Answer::Error(root::status(errno))
+fn refuse(errno: Errno) -> Nothing {
+    Nothing::Error(root::status(errno))
 }
 
-fn internal_error() -> Answer {
-    Answer::Error(Status::INTERNAL_SERVER_ERROR)
+fn internal_error() -> Nothing {
+    Nothing::Error(Status::INTERNAL_SERVER_ERROR)
 }
 
 /// What was found for a request.
@@ -284,7 +301,7 @@ pub(crate) enum Resource {
     File(Box<Opened>),
     Listing(Box<Job>),
     Page(Page),
-    None(Answer),
+    Nothing(Nothing),
 }
 
 impl Site for FileSite {
@@ -292,7 +309,7 @@ impl Site for FileSite {
 
     fn open(&mut self, request: &Request, path: &TargetPath) -> Resource {
         self.shared.log.show_request(self.client.peer, request);
-        let mut found = self.find(request, path).unwrap_or_else(Resource::None);
+        let mut found = self.find(request, path).unwrap_or_else(Resource::Nothing);
         if let Resource::File(opened) = &mut found
             && request.wants_digest()
         {
@@ -306,14 +323,14 @@ impl Site for FileSite {
             *resource = match job.poll() {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(page)) => Resource::Page(page.fields(&self.shared.config.further)),
-                Poll::Ready(Err(errno)) => Resource::None(refuse(errno)),
+                Poll::Ready(Err(errno)) => Resource::Nothing(refuse(errno)),
             };
         }
         match resource {
             Resource::File(opened) => opened.poll(&self.shared.digests),
             Resource::Listing(_) => Poll::Pending,
             Resource::Page(page) => Poll::Ready(Answer::Found(page.representation())),
-            Resource::None(answer) => Poll::Ready(answer.clone()),
+            Resource::Nothing(nothing) => Poll::Ready(nothing.clone().into()),
         }
     }
 
@@ -321,7 +338,7 @@ impl Site for FileSite {
         match resource {
             Resource::File(opened) => opened.read(offset, length),
             Resource::Page(page) => page.read(offset, length),
-            Resource::Listing(_) | Resource::None(_) => Err(io::ErrorKind::NotFound.into()),
+            Resource::Listing(_) | Resource::Nothing(_) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 

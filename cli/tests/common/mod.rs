@@ -41,12 +41,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `folder`, and waits for clients that are gone no longer than a second at the end. At `--log-level warn` and above it would not say where it listens.
+    /// Serves `folder`, and waits at the end for clients that are gone no longer than
+    /// a second, unless that is said. At `--log-level warn` and above it would not say where it listens.
     pub(crate) fn start(proto: &'static str, folder: &Path, arguments: &[&str]) -> Self {
         let mut child = cli()
             .args(["serve", "--proto", proto, "--port", "0"])
-            .args(["--via", "udp", "--udp-port", "0", "--grace", "1"])
+            .args(["--via", "udp", "--udp-port", "0"])
             .args(arguments)
+            .args(if arguments.contains(&"--grace") {
+                &[][..]
+            } else {
+                &["--grace", "1"]
+            })
             .arg(folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -50,7 +50,7 @@ pub(super) fn write(listing: &Listing) -> String {
     );
     if !listing.path.is_empty() {
         page.push_str(
-            "<tr class=\"up\"><td><a href=\"../\">Parent folder</a></td><td></td><td></td></tr>\n",
+            "<tr class=\"up\"><td><a href=\"../\">\u{2191} Parent folder</a></td><td></td><td></td></tr>\n",
         );
     }
     for entry in &listing.entries {
@@ -66,33 +66,23 @@ pub(super) fn write(listing: &Listing) -> String {
 ///
 /// Writing to a `String` does not fail, here and below.
 fn write_trail(page: &mut String, path: &[Vec<u8>]) {
-    page.push_str("<nav aria-label=\"Folders\"><h1>");
     let here = path.len();
-    let _ = if here == 0 {
-        write!(page, "<span>Index of /</span>")
-    } else {
-        write!(
-            page,
-            "<span>Index of <a href=\"{}\">/</a></span>",
-            "../".repeat(here)
-        )
-    };
+    page.push_str("<nav aria-label=\"Folders\"><h1><i>Index of</i> ");
+    write_crumb(page, "/", here);
     for (depth, name) in (1..).zip(path) {
-        let name = Text(name);
-        let _ = if depth == here {
-            write!(
-                page,
-                " <span><bdi aria-current=\"page\">{name}</bdi>/</span>"
-            )
-        } else {
-            let href = "../".repeat(here - depth);
-            write!(
-                page,
-                " <span><a href=\"{href}\"><bdi>{name}</bdi></a>/</span>"
-            )
-        };
+        let name = format!("<bdi>{}</bdi>", Text(name));
+        write_crumb(page, &name, here - depth);
+        page.push_str("<i>\u{a0}/</i>");
     }
     page.push_str("</h1></nav>\n");
+}
+
+/// A step of the trail, `up` folders above this one.
+fn write_crumb(page: &mut String, name: &str, up: usize) {
+    let _ = match up {
+        0 => write!(page, " <span aria-current=\"page\">{name}</span>"),
+        _ => write!(page, " <a href=\"{}\">{name}</a>", "../".repeat(up)),
+    };
 }
 
 fn write_row(page: &mut String, entry: &Entry) {
