@@ -32,6 +32,60 @@ pub(crate) enum Code {
     Terminated = 143,
 }
 
+impl Code {
+    /// All of them, ascending.
+    pub(crate) const ALL: [Self; 19] = [
+        Self::Usage,
+        Self::BadUrl,
+        Self::Resolve,
+        Self::Connect,
+        Self::Incomplete,
+        Self::Status,
+        Self::Write,
+        Self::Timeout,
+        Self::Range,
+        Self::Redirects,
+        Self::Send,
+        Self::Receive,
+        Self::TooLarge,
+        Self::NotAvailable,
+        Self::Digest,
+        Self::Aborted,
+        Self::Unverified,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// What it means, for the manual. README.md has the same words.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Usage => "wrong usage",
+            Self::BadUrl => "not a target",
+            Self::Resolve => "host not found",
+            Self::Connect => {
+                "connection refused, host unreachable, or (serve) the address cannot be had"
+            }
+            Self::Incomplete => "the body is incomplete",
+            Self::Status => "the server answered with a status of 300 or more",
+            Self::Write => "cannot write",
+            Self::Timeout => "time is up, or nobody answers",
+            Self::Range => "the server did not honour the range",
+            Self::Redirects => "too many redirects",
+            Self::Send => "sending failed",
+            Self::Receive => "receiving failed",
+            Self::TooLarge => "larger than --max-filesize",
+            Self::NotAvailable => "the protocol is not available on this machine",
+            Self::Digest => "the bytes do not agree with the server's digest",
+            Self::Aborted => "aborted by the peer",
+            Self::Unverified => {
+                "received over DCCP from a server that says nothing to check it with"
+            }
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "ended by SIGTERM",
+        }
+    }
+}
+
 /// What to do on a machine whose kernel has not the protocol.
 pub(crate) const fn way_out(missing: &NotAvailable) -> &'static str {
     match missing.protocol {
@@ -126,5 +180,20 @@ impl fmt::Display for Failure {
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_every_code_with_its_meaning() {
+        let readme = include_str!("../../README.md");
+        let (_, table) = readme.split_once("| exit code | meaning |\n").unwrap();
+        let rows = table.lines().skip(2).take_while(|row| row.starts_with('|'));
+        let rows: Vec<String> = rows.map(|row| row.replace('`', "")).collect();
+        let expected = Code::ALL.map(|code| format!("| {} | {} |", code as u8, code.meaning()));
+        assert_eq!(rows, expected);
     }
 }

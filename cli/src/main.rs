@@ -3,8 +3,10 @@
 mod access_log;
 mod args;
 mod carrier;
+mod demo;
 mod exit;
 mod get;
+mod man;
 mod peers;
 mod plan;
 mod serve;
@@ -13,10 +15,11 @@ mod site;
 mod terminal;
 mod url;
 
+use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
 use crate::exit::{Code, Failure};
@@ -25,6 +28,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(&args),
         Command::Get(args) => get::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Man(args) => man::run(&args).map_err(|failure| failure.report("man")),
+        Command::Completions(args) => complete(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,6 +41,18 @@ fn main() -> ExitCode {
 fn serve(args: &args::Serve) -> Result<(), Code> {
     let served = plan::serve(args).and_then(|options| serve::run(&options).map_err(Failure::from));
     served.map_err(|failure| failure.report("serve"))
+}
+
+fn complete(args: &args::Completions) -> Result<(), Code> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "cli", &mut script);
+    match terminal::print(&script) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let message = format_args!("cannot write to stdout: {error}");
+            Err(Failure::new(Code::Write, message).report("completions"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The time now. Every other part of the program is told it.

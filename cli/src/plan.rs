@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use proto::client::Wanted;
 use proto::fields::Fields;
@@ -15,6 +16,7 @@ use crate::args::{self, LogFormat, LogLevel, Proto};
 use crate::carrier::{self, Carrier};
 use crate::exit::{self, Code, Failure};
 use crate::serve::{self, Level, ServeError, User};
+use crate::sight;
 use crate::site::{self, ListingConfig, MediaTypes};
 
 /// The service code a client sends and a server takes first: `?HTP`, for private use
@@ -61,8 +63,26 @@ impl args::Transport {
     }
 }
 
+impl args::Sight {
+    /// Sees to it that nothing else goes where packets do: `other` is what goes to stdout, with
+    /// the way out.
+    pub(crate) fn share_stdout(&self, other: Option<(&str, &str)>) -> Result<(), Failure> {
+        match other {
+            Some((what, hint)) if self.pcap.as_deref() == Some(Path::new(sight::STDOUT)) => {
+                let message = format_args!("--pcap - and {what} cannot both have stdout");
+                Err(Failure::new(Code::Usage, message).hint(hint))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// What a server is to do.
 pub(crate) fn serve(args: &args::Serve) -> Result<serve::Options, Failure> {
+    let logs_to_stdout = args.log_file.is_none() && args.log_format != LogFormat::Off;
+    let hint = "send it elsewhere with --log-file FILE, or leave it out with --log-format off";
+    args.sight
+        .share_stdout(logs_to_stdout.then_some(("the access log", hint)))?;
     let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST)];
     let addresses = if args.bind.is_empty() {
         &localhost[..]

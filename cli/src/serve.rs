@@ -184,7 +184,19 @@ impl std::error::Error for ServeError {}
 ///
 /// When the server cannot begin; later, when the system has no memory left to wait with.
 pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
-    raise_descriptor_limit();
+    let shutdown = Shutdown::on_signals().map_err(ServeError::System)?;
+    let site = site(options)?;
+    let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
+    run_site(options, &site, &watch, &shutdown, |places| {
+        for place in places {
+            options.level.tell(Level::Info, &listening(options, place));
+        }
+    })?;
+    watch.finish().map_err(ServeError::Sight)
+}
+
+/// Opens what is to be served, and the access log.
+pub(crate) fn site(options: &Options) -> Result<Site, ServeError> {
     let in_root = |error| ServeError::Root(options.root.clone(), error);
     let root = Root::open(&options.root).map_err(in_root)?;
     let file = options.log_file.as_deref();
@@ -193,14 +205,27 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
     })?;
     let warn = options.level.warn();
     let rates = options.max_request_rate.map(|rate| Rates::new(rate, warn));
-    let site = FileSite::new(root, options.site.clone(), rates, Arc::new(log));
-    let host = Site {
-        site,
+    Ok(Site {
+        site: FileSite::new(root, options.site.clone(), rates, Arc::new(log)),
         connections: options
             .max_connections_per_peer
             .map(|most| Connections::new(most, warn)),
-    };
-    let watch = Watch::begin(&options.sight, Role::Server).map_err(ServeError::Sight)?;
+    })
+}
+
+/// Serves `host` until `shutdown` asks for the end. `ready` learns where it listens.
+///
+/// # Errors
+///
+/// As for [`run`].
+pub(crate) fn run_site(
+    options: &Options,
+    host: &Site,
+    watch: &Watch,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(&[Place]),
+) -> Result<(), ServeError> {
+    raise_descriptor_limit();
     let served = match options.protocol {
         Protocol::Sctp => {
             let bind = |addresses: &[SocketAddr]| {
@@ -209,11 +234,11 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                let service = over_sctp(options, &host, carrier);
-                stacks::sctp(options, carrier, addresses, service, &watch)
+                let service = over_sctp(options, host, carrier);
+                stacks::sctp(options, carrier, addresses, service, watch)
             })?;
-            let service = over_sctp(options, &host, Carrier::Kernel);
-            serve(options, doors, service, &host.site, &watch)?
+            let service = over_sctp(options, host, Carrier::Kernel);
+            serve(options, doors, service, &host.site, watch, shutdown, ready)?
         }
         Protocol::Dccp => {
             let config = DccpConfig {
@@ -227,17 +252,17 @@ pub(crate) fn run(options: &Options) -> Result<(), ServeError> {
                 Ok((listener, bound))
             };
             let doors = open(options, bind, |carrier, addresses| {
-                let service = over_dccp(options, &host, carrier);
-                stacks::dccp(options, carrier, addresses[0], service, &watch)
+                let service = over_dccp(options, host, carrier);
+                stacks::dccp(options, carrier, addresses[0], service, watch)
             })?;
-            let service = over_dccp(options, &host, Carrier::Kernel);
-            serve(options, doors, service, &host.site, &watch)?
+            let service = over_dccp(options, host, Carrier::Kernel);
+            serve(options, doors, service, &host.site, watch, shutdown, ready)?
         }
     };
     let totals = host.site.totals();
     let farewell = Farewell(served, totals.answers, totals.body_bytes);
     options.level.tell(Level::Info, &format!("{farewell}\n"));
-    watch.finish().map_err(ServeError::Sight)
+    Ok(())
 }
 
 /// Lets the process open as many files and sockets as its operator allows at all.
@@ -260,10 +285,10 @@ struct Doors<L> {
 
 /// Where a server listens, and in what packets come there.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     /// With the port of SCTP or DCCP.
-    address: SocketAddr,
-    carrier: Carrier,
+    pub(crate) address: SocketAddr,
+    pub(crate) carrier: Carrier,
 }
 
 /// A packet socket with its stack, and the carrier with the port that was got.
@@ -374,6 +399,8 @@ fn serve<L, V>(
     service: V,
     site: &FileSite,
     watch: &Watch,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(&[Place]),
 ) -> Result<Served, ServeError>
 where
     L: Listener + AsFd,
@@ -382,7 +409,6 @@ where
     V::Machine: Send,
     V::Application: Send,
 {
-    let shutdown = Shutdown::on_signals().map_err(ServeError::System)?;
     let Doors {
         listeners,
         addresses,
@@ -393,9 +419,7 @@ where
     let listeners: Vec<_> = listeners.into_iter().map(heard).collect();
     let level = options.level;
     let confined = confine(options, site.root())?;
-    for place in &places {
-        level.tell(Level::Info, &listening(options, place));
-    }
+    ready(&places);
     for (of, told) in confined {
         level.tell(of, &told);
     }
@@ -420,7 +444,7 @@ where
                 residents,
                 service,
                 &config,
-                &shutdown,
+                shutdown,
                 &mut observe,
             )
         }
@@ -436,7 +460,7 @@ where
                 residents,
                 service,
                 &config,
-                &shutdown,
+                shutdown,
                 &mut observe,
             )
         }
@@ -485,7 +509,7 @@ fn confine(options: &Options, root: &Root) -> Result<Vec<(Level, String)>, Serve
 }
 
 /// What all connections have in common.
-struct Site {
+pub(crate) struct Site {
     site: FileSite,
     connections: Option<Connections>,
 }

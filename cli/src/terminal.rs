@@ -44,6 +44,13 @@ pub(crate) fn tell(text: &str) {
     }
 }
 
+/// Writes to stdout what a command is there to print.
+pub(crate) fn print(text: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text)?;
+    stdout.flush()
+}
+
 /// All progress bars: there may be several at once, and lines are told above them.
 static BARS: LazyLock<MultiProgress> =
     LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));

@@ -9,18 +9,22 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::{LazyLock, mpsc};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 fn cli() -> Command {
     let mut cli = Command::new(env!("CARGO_BIN_EXE_cli"));
-    cli.env("COLUMNS", "200");
+    cli.env("COLUMNS", "300");
     cli
 }
 
 struct Server {
+    proto: &'static str,
     child: Child,
     stderr: BufReader<ChildStderr>,
     port: String,
@@ -28,13 +32,13 @@ struct Server {
 }
 
 impl Server {
-    fn start(root: &Path, options: &[&str]) -> Self {
+    fn start(proto: &'static str, root: &Path, options: &[&str]) -> Self {
         let mut child = cli()
-            .args(["serve", "--proto", "dccp", "--via", "udp"])
+            .args(["serve", "--proto", proto, "--via", "udp"])
             .args(["--port", "0", "--udp-port", "0"])
             .args(options)
             .arg(root)
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -50,6 +54,7 @@ impl Server {
             rest.chars().take_while(char::is_ascii_digit).collect()
         };
         Self {
+            proto,
             port: number("127.0.0.1:"),
             udp_port: number("udp port "),
             child,
@@ -58,9 +63,14 @@ impl Server {
     }
 
     fn get(&self, path: &str, options: &[&str]) -> Command {
+        self.get_from(&self.udp_port, path, options)
+    }
+
+    /// The same by way of another UDP port.
+    fn get_from(&self, udp_port: &str, path: &str, options: &[&str]) -> Command {
         let mut get = cli();
-        get.args(["get", "--proto", "dccp", "--via", "udp"])
-            .args(["--udp-port", &self.udp_port])
+        get.args(["get", "--proto", self.proto, "--via", "udp"])
+            .args(["--udp-port", udp_port])
             .args(options)
             .arg(format!("127.0.0.1:{}{path}", self.port));
         get
@@ -121,23 +131,26 @@ fn packets_told(told: &str) -> u64 {
 
 /// Whether tshark is here; if not, that is told.
 fn has_tshark() -> bool {
-    let found = Command::new("tshark")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !found {
-        assert!(
-            env::var_os("REQUIRE_TSHARK").is_none(),
-            "tshark is required and missing"
-        );
-        eprintln!("not checked: tshark is not installed (apt-get install tshark)");
-    }
-    found
+    static HAS_TSHARK: LazyLock<bool> = LazyLock::new(|| {
+        let found = Command::new("tshark")
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !found {
+            assert!(
+                env::var_os("REQUIRE_TSHARK").is_none(),
+                "tshark is required and missing"
+            );
+            eprintln!("not checked: tshark is not installed (apt-get install tshark)");
+        }
+        found
+    });
+    *HAS_TSHARK
 }
 
-/// Has tshark read a file of `count` packets, nothing of which may be wrong, and gives the request
-/// and status lines it shows.
-fn dissect(file: &Path, as_sent_port: Option<&str>, count: u64) -> Vec<String> {
+/// A tshark that reads a file of `proto`, in the UDP of `as_sent_port` or in IP, with every check
+/// it has.
+fn tshark(proto: &str, file: &Path, as_sent_port: Option<&str>) -> Command {
     let script = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../docs/wireshark/http-over-messages.lua"
@@ -146,18 +159,36 @@ fn dissect(file: &Path, as_sent_port: Option<&str>, count: u64) -> Vec<String> {
     tshark
         .arg("-r")
         .arg(file)
-        .args(["-n", "-T", "fields", "-X", &format!("lua_script:{script}")])
-        .args([
-            "-o",
-            "dccp.check_checksum:TRUE",
-            "-o",
-            "udp.check_checksum:TRUE",
-        ]);
-    if let Some(port) = as_sent_port {
-        tshark.args(["-o", &format!("dccp_udp.port:{port}")]);
+        .args(["-n", "-T", "fields", "-X", &format!("lua_script:{script}")]);
+    for checksum in [
+        "dccp.check_checksum:TRUE",
+        "sctp.checksum:CRC-32C",
+        "udp.check_checksum:TRUE",
+    ] {
+        tshark.args(["-o", checksum]);
     }
+    if let Some(port) = as_sent_port {
+        match proto {
+            "dccp" => tshark.args(["-o", &format!("dccp_udp.port:{port}")]),
+            _ => tshark.args(["-d", &format!("udp.port=={port},sctp")]),
+        };
+    }
+    tshark
+}
+
+fn lines_of(mut tshark: Command) -> Vec<String> {
+    let output = tshark.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Has tshark read a file of `count` packets, nothing of which may be wrong, and gives the request
+/// and status lines it shows.
+fn dissect(proto: &str, file: &Path, as_sent_port: Option<&str>, count: u64) -> Vec<String> {
+    let mut tshark = tshark(proto, file, as_sent_port);
     for field in [
-        "dccp.checksum.status",
+        &format!("{proto}.checksum.status"),
         "udp.checksum.status",
         "_ws.malformed",
         "_ws.expert.severity",
@@ -165,13 +196,11 @@ fn dissect(file: &Path, as_sent_port: Option<&str>, count: u64) -> Vec<String> {
     ] {
         tshark.args(["-e", field]);
     }
-    let output = tshark.output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.lines().count() as u64, count);
+    let text = lines_of(tshark);
+    assert_eq!(text.len() as u64, count);
     let udp = if as_sent_port.is_some() { "1" } else { "" };
     let mut lines = Vec::new();
-    for line in text.lines() {
+    for line in text {
         let fields: Vec<&str> = line.split('\t').collect();
         assert_eq!(fields[..3], ["1", udp, ""], "{line}");
         let severities = fields[3].split(',').filter_map(|text| text.parse().ok());
@@ -185,7 +214,23 @@ fn dissect(file: &Path, as_sent_port: Option<&str>, count: u64) -> Vec<String> {
 }
 
 #[test]
-fn a_page_and_a_video_are_seen_whole_at_both_ends_in_both_forms() {
+fn dccp_is_seen_whole_at_both_ends_in_both_forms() {
+    is_seen_whole(
+        "dccp",
+        &["Request(seq 0, SC:?HTP)", "HTTP/1.0 200 OK", "Closed"],
+    );
+}
+
+#[test]
+fn sctp_is_seen_whole_at_both_ends_in_both_forms() {
+    is_seen_whole(
+        "sctp",
+        &["INIT tag=", "HTTP/1.0 200 OK", "SHUTDOWN COMPLETE"],
+    );
+}
+
+/// A page and a video, whose ladders have `words`.
+fn is_seen_whole(proto: &'static str, words: &[&str]) {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../www");
     for as_sent in [false, true] {
         let folder = tempfile::tempdir().unwrap();
@@ -193,7 +238,7 @@ fn a_page_and_a_video_are_seen_whole_at_both_ends_in_both_forms() {
         let form: &[&str] = if as_sent { &["--pcap-as-sent"] } else { &[] };
         let pcap = name("server.pcapng");
         let served = [&["--ladder", "--pcap", &pcap][..], form].concat();
-        let server = Server::start(Path::new(root), &served);
+        let server = Server::start(proto, Path::new(root), &served);
         let port = as_sent.then(|| server.udp_port.clone());
         let mut all = 0;
         for (path, file) in [("/index.html", "page"), ("/video.mp4", "video")] {
@@ -214,14 +259,14 @@ fn a_page_and_a_video_are_seen_whole_at_both_ends_in_both_forms() {
             let count = packets_in(Path::new(&pcap));
             assert_eq!(packets_told(&told), count, "{told}");
             let request = format!("GET {path} HTTP/1.0");
-            for words in ["Request(seq 0, SC:?HTP)", "HTTP/1.0 200 OK", "Closed"] {
+            for words in words {
                 assert!(told.contains(words), "{words}: {told}");
             }
             let picture = fs::read_to_string(&svg).unwrap();
             assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
             assert!(picture.contains(&request));
             if has_tshark() {
-                let lines = dissect(Path::new(&pcap), port.as_deref(), count);
+                let lines = dissect(proto, Path::new(&pcap), port.as_deref(), count);
                 assert_eq!(lines, [request, "HTTP/1.0 200 OK".to_owned()]);
             }
             all += count;
@@ -232,30 +277,32 @@ fn a_page_and_a_video_are_seen_whole_at_both_ends_in_both_forms() {
         assert_eq!(count, all);
         assert!(packets_told(&told) < count, "the last transfer: {told}");
         if has_tshark() {
-            let lines = dissect(Path::new(&pcap), port.as_deref(), count);
+            let lines = dissect(proto, Path::new(&pcap), port.as_deref(), count);
             assert_eq!(lines.len(), 4, "{lines:?}");
         }
     }
 }
 
-/// Carries datagrams between one client and a server, and loses one in `one_in` of the server's.
-/// It ends with the test.
-fn lossy_relay(server: SocketAddr, one_in: u32) -> u16 {
+/// Carries datagrams between one client and a server, and loses about one in `one_in`, the same
+/// ones each time. It ends with the test.
+fn lossy_relay(server: SocketAddr, one_in: u64) -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     std::thread::spawn(move || {
         let mut client = None;
-        let mut from_server = 0;
+        let mut carried = 0_u64;
         let mut datagram = vec![0; 65_536];
         while let Ok((length, peer)) = socket.recv_from(&mut datagram) {
             let to = if peer == server {
-                from_server += 1;
-                client.filter(|_| from_server % one_in != 0)
+                client
             } else {
                 client = Some(peer);
                 Some(server)
             };
-            if let Some(to) = to {
+            carried += 1;
+            // The handshake passes: a second is long in a test.
+            let is_lost = carried > 8 && scattered(carried).is_multiple_of(one_in);
+            if let Some(to) = to.filter(|_| !is_lost) {
                 // What does not fit in a queue is lost, too.
                 let _ = socket.send_to(&datagram[..length], to);
             }
@@ -264,67 +311,216 @@ fn lossy_relay(server: SocketAddr, one_in: u32) -> u16 {
     port
 }
 
-#[test]
-fn losses_are_told_in_the_file_and_in_the_ladder() {
-    let folder = tempfile::tempdir().unwrap();
-    let content: Vec<u8> = (0..1_000_000_u32)
-        .map(|n| n.to_le_bytes()[n as usize % 2])
-        .collect();
-    fs::write(folder.path().join("file"), &content).unwrap();
-    let name = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (pcap, sent, body, svg) = (name("c.pcapng"), name("s.pcapng"), name("b"), name("s.svg"));
-    let served = [
-        "--ccid",
-        "2",
-        "--ladder",
-        "--ladder-svg",
-        &svg,
-        "--pcap",
-        &sent,
-    ];
-    let server = Server::start(folder.path(), &served);
-    let address = SocketAddr::from(([127, 0, 0, 1], server.udp_port.parse().unwrap()));
-    // So often that some is lost among the first packets, which a ladder shows.
-    let relay = lossy_relay(address, 20).to_string();
-    let mut get = cli();
-    let target = format!("127.0.0.1:{}/file", server.port);
-    get.args([
-        "get",
-        "--proto",
-        "dccp",
-        "--via",
-        "udp",
-        "--udp-port",
-        &relay,
-    ])
-    .args(["--ladder", "--pcap-as-sent", "--pcap", &pcap, "-o", &body])
-    .arg(target);
-    let told = succeed(&mut get);
-    assert!(fs::read(&body).unwrap() == content);
-    let count = packets_in(Path::new(&pcap));
-    assert_eq!(packets_told(&told), count);
-    let server_told = server.stop();
-    let sent_count = packets_in(Path::new(&sent));
-    assert_eq!(packets_told(&server_told), sent_count);
-    assert!(sent_count > count, "{sent_count} {count}");
-    assert!(told.contains(" of the peer missing before seq "), "{told}");
-    // The blocks that were lost are asked for.
-    let picture = fs::read_to_string(&svg).unwrap();
-    assert!(picture.contains("congestion window of the server"));
-    let text = |file: &str| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
-    assert!(text(&pcap).contains(" of the peer missing before seq "));
-    assert!(text(&sent).contains("sent by this end lost"));
-    assert!(text(&sent).contains("congestion event: window "));
-    if has_tshark() {
-        for (file, port, count) in [
-            (&pcap, Some(relay.as_str()), count),
-            (&sent, None, sent_count),
-        ] {
-            let lines = dissect(Path::new(file), port, count);
-            let status = |status: &str| lines.iter().filter(|line| line.contains(status)).count();
-            assert_eq!(status(" 200 "), 1, "{lines:?}");
-            assert!(status(" 206 ") > 0, "{lines:?}");
+/// SplitMix64.
+const fn scattered(number: u64) -> u64 {
+    let mut bits = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
+
+/// What was seen of a transfer with losses.
+struct Lossy {
+    folder: TempDir,
+    /// UDP ports of what the client and the server captured, in the form that has them.
+    ports: [Option<String>; 2],
+    counts: [u64; 2],
+    told: [String; 2],
+}
+
+impl Lossy {
+    /// Fetches `path` of `www` with packets of Ethernet's size.
+    fn transfer(proto: &'static str, path: &str, as_sent: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../www"));
+        let name = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let files = [name("client.pcapng"), name("server.pcapng")];
+        let pictures = [name("client.svg"), name("server.svg")];
+        let form: &[&str] = if as_sent { &["--pcap-as-sent"] } else { &[] };
+        let options = |end: usize| {
+            let [file, picture] = [&*files[end], &*pictures[end]];
+            [
+                "--mtu",
+                "1500",
+                "--ladder",
+                "--ladder-svg",
+                picture,
+                "--pcap",
+                file,
+            ]
+        };
+        let ccid: &[&str] = if proto == "dccp" {
+            &["--ccid", "2"]
+        } else {
+            &[]
+        };
+        let served = [&options(1)[..], form, ccid].concat();
+        let server = Server::start(proto, root, &served);
+        let address = SocketAddr::from(([127, 0, 0, 1], server.udp_port.parse().unwrap()));
+        let relay = lossy_relay(address, 25).to_string();
+        let body = name("body");
+        let asked = [&options(0)[..], form, &["-o", &body]].concat();
+        let told = succeed(&mut server.get_from(&relay, path, &asked));
+        assert!(fs::read(&body).unwrap() == fs::read(root.join(&path[1..])).unwrap());
+        let ports = [Some(relay), Some(server.udp_port.clone())];
+        let told = [told, server.stop()];
+        let counts = files.map(|file| packets_in(Path::new(&file)));
+        Self {
+            folder,
+            ports: if as_sent { ports } else { [None, None] },
+            counts,
+            told,
         }
+    }
+
+    fn file(&self, end: usize) -> PathBuf {
+        let name = ["client.pcapng", "server.pcapng"][end];
+        self.folder.path().join(name)
+    }
+
+    fn picture(&self, end: usize) -> String {
+        let name = ["client.svg", "server.svg"][end];
+        fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
+    /// The ladder and the file have the same packets at each end, and tshark finds nothing wrong
+    /// in any. Gives the request and status lines it shows.
+    fn judge(&self, proto: &str) -> [Vec<String>; 2] {
+        [0, 1].map(|end| {
+            let count = self.counts[end];
+            assert_eq!(packets_told(&self.told[end]), count, "{}", self.told[end]);
+            if has_tshark() {
+                dissect(proto, &self.file(end), self.ports[end].as_deref(), count)
+            } else {
+                Vec::new()
+            }
+        })
+    }
+
+    /// The comments of a file that has them as text.
+    fn comments(&self, end: usize) -> String {
+        String::from_utf8_lossy(&fs::read(self.file(end)).unwrap()).into_owned()
+    }
+}
+
+#[test]
+fn of_dccp_with_losses_everything_is_seen_and_told() {
+    for as_sent in [false, true] {
+        let page = Lossy::transfer("dccp", "/index.html", as_sent);
+        for lines in page.judge("dccp") {
+            assert!(!has_tshark() || lines.starts_with(&["GET /index.html HTTP/1.0".to_owned()]));
+        }
+        let video = Lossy::transfer("dccp", "/video.mp4", as_sent);
+        for lines in video.judge("dccp") {
+            let with = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+            // The blocks that were lost are asked for.
+            assert!(
+                !has_tshark() || (with(" 200 OK") == 1 && with(" 206 ") > 0),
+                "{lines:?}"
+            );
+        }
+        assert!(video.counts[1] > video.counts[0], "{:?}", video.counts);
+        assert!(
+            video
+                .comments(0)
+                .contains(" of the peer missing before seq ")
+        );
+        assert!(video.told[0].contains(" of the peer missing before seq "));
+        assert!(video.comments(1).contains("sent by this end lost"));
+        assert!(video.comments(1).contains("congestion event: window "));
+        let picture = video.picture(1);
+        assert!(picture.contains("congestion window of the server (packets)"));
+    }
+}
+
+#[test]
+fn of_sctp_with_losses_everything_is_seen_and_told() {
+    for as_sent in [false, true] {
+        let page = Lossy::transfer("sctp", "/index.html", as_sent);
+        let page_lines = ["GET /index.html HTTP/1.0", "HTTP/1.0 200 OK"];
+        for lines in page.judge("sctp") {
+            assert!(!has_tshark() || lines == page_lines, "{lines:?}");
+        }
+        let video = Lossy::transfer("sctp", "/video.mp4", as_sent);
+        for lines in video.judge("sctp") {
+            let is_status = |line: &&String| line.starts_with("HTTP/1.0 200 OK");
+            assert!(!has_tshark() || lines.iter().any(|line| is_status(&line)));
+            assert!(
+                !has_tshark() || lines[0] == "GET /video.mp4 HTTP/1.0",
+                "{lines:?}"
+            );
+        }
+        assert!(video.counts[1] > video.counts[0], "{:?}", video.counts);
+        assert!(
+            video
+                .comments(0)
+                .contains(" of the peer missing before TSN ")
+        );
+        for words in [
+            "sent by this end lost",
+            "sent again",
+            "congestion event: window ",
+        ] {
+            assert!(video.comments(1).contains(words), "{words}");
+        }
+        for (end, name) in ["client", "server"].iter().enumerate() {
+            let picture = video.picture(end);
+            for plot in [
+                format!("congestion window of the {name} (kB)"),
+                "smoothed round-trip time (ms)".to_owned(),
+            ] {
+                assert!(picture.contains(&plot), "{plot}");
+            }
+        }
+        if has_tshark() {
+            is_what_tshark_calls_a_retransmission(&video);
+        }
+    }
+}
+
+/// The packets that the server's file says are sent again are those of which tshark says so.
+fn is_what_tshark_calls_a_retransmission(video: &Lossy) {
+    let mut tshark = tshark("sctp", &video.file(1), video.ports[1].as_deref());
+    for field in ["sctp.retransmission", "frame.comment"] {
+        tshark.args(["-e", field]);
+    }
+    let mut again = 0;
+    for line in lines_of(tshark) {
+        let (theirs, ours) = line.split_once('\t').unwrap();
+        assert_eq!(!theirs.is_empty(), ours.contains("sent again"), "{line}");
+        again += u32::from(!theirs.is_empty());
+    }
+    assert!(again > 0);
+}
+
+#[test]
+fn packets_go_to_stdout_as_they_come() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../www"));
+    for proto in ["sctp", "dccp"] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = ["--pcap", "-", "--log-format", "off"];
+        let mut server = Server::start(proto, root, &log);
+        let mut stdout = server.child.stdout.take().unwrap();
+        let body = folder.path().join("body");
+        let mut get = server.get("/", &["--pcap", "-", "-o", body.to_str().unwrap()]);
+        let output = get.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let name = |name: &str| folder.path().join(name);
+        fs::write(name("client"), &output.stdout).unwrap();
+        assert!(packets_in(&name("client")) >= 7);
+        // The server runs on, and its packets are here.
+        let (sender, receiver) = mpsc::channel();
+        let half = output.stdout.len() / 2;
+        std::thread::spawn(move || {
+            let mut seen = vec![0; half];
+            stdout.read_exact(&mut seen).unwrap();
+            sender.send((seen, stdout)).unwrap();
+        });
+        let (mut seen, mut stdout) = receiver.recv_timeout(Duration::from_secs(30)).unwrap();
+        server.stop();
+        stdout.read_to_end(&mut seen).unwrap();
+        fs::write(name("server"), &seen).unwrap();
+        assert_eq!(packets_in(&name("server")), packets_in(&name("client")));
     }
 }
 
@@ -332,7 +528,7 @@ fn losses_are_told_in_the_file_and_in_the_ladder() {
 fn an_interrupted_transfer_leaves_a_file_that_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("big"), vec![b'x'; 96 << 20]).unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = Server::start("dccp", folder.path(), &[]);
     let (pcap, part) = (folder.path().join("a.pcapng"), folder.path().join("b.part"));
     let mut get = server.get("/big", &["--retries", "0", "--ladder"]);
     let mut child = get
@@ -366,7 +562,7 @@ fn an_interrupted_transfer_leaves_a_file_that_is_whole() {
     reason = "waits for another process's file"
 )]
 fn wait_a_little() {
-    std::thread::sleep(std::time::Duration::from_millis(2));
+    std::thread::sleep(Duration::from_millis(2));
 }
 
 #[test]

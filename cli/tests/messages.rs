@@ -45,7 +45,15 @@ fn all_told(commands: &[&[&str]]) -> String {
 fn help_names_every_option() {
     insta::assert_snapshot!(
         "help",
-        all_told(&[&["--help"], &["serve", "-h"], &["get", "-h"]])
+        all_told(&[
+            &["--help"],
+            &["--version"],
+            &["serve", "-h"],
+            &["get", "-h"],
+            &["demo", "-h"],
+            &["man", "-h"],
+            &["completions", "-h"],
+        ])
     );
 }
 
@@ -81,6 +89,8 @@ fn wrong_usage_is_explained() {
                 "127.0.0.1",
             ],
             &["serve", "--port", "65536"],
+            &["serve", "--pcap", "-"],
+            &["get", "--pcap", "-", "-o", "-", "/x"],
         ])
     );
 }

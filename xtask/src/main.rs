@@ -25,9 +25,8 @@ use uml::Guest;
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  demo                 build cli, serve www with it and fetch a page, a picture and a video over
-                       SCTP and over DCCP, in UDP with stacks of our own
-  demo kernel          the same over the kernel's protocols, in a Linux that has them
+  demo kernel          what `cargo demo` shows, over the kernel's protocols, in a Linux that has
+                       them
   test                 everything .ci/run checks: format, lints, tests, docs, kernel tests
   kernel [FILTER]...   only the kernel tests; only those whose names contain a FILTER
   kernel --list        their names
@@ -68,9 +67,8 @@ fn main() -> ExitCode {
     }
     let result = match command.to_str() {
         Some("demo") => match arguments.as_slice() {
-            [] => demo::run(),
             [what] if what == "kernel" => demo::in_guest(),
-            _ => return usage("demo knows `kernel` only"),
+            _ => return usage("demo knows `kernel` only; `cargo demo` needs no guest"),
         },
         Some("test") if arguments.is_empty() => steps::run(),
         Some("test") => return usage("this command takes no argument"),

@@ -4,7 +4,10 @@
     reason = "these comments are the help that users read"
 )]
 
+mod completions;
+mod demo;
 mod get;
+mod man;
 mod serve;
 
 use std::path::PathBuf;
@@ -12,12 +15,25 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::completions::Completions;
+pub(crate) use self::demo::Demo;
 pub(crate) use self::get::{Get, Showing};
+pub(crate) use self::man::Man;
 pub(crate) use self::serve::{Files, LogFormat, LogLevel, Serve};
+
+/// What one types first, for the help and the manual.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  cli demo                             see it all: pages, packets, figures
+  cli serve --proto sctp FOLDER        serve FOLDER on 127.0.0.1:8080
+  cli get --proto sctp /               fetch its index.html
+  cli get --proto dccp --ladder HOST:8080/video.mp4
+                                       fetch a video, and show who sent what
+  cli get -h                           all that get can do";
 
 /// HTTP/1.0 GET over SCTP and over DCCP: serve files and fetch them.
 #[derive(Debug, Parser)]
-#[command(name = "cli", version, max_term_width = 100)]
+#[command(name = "cli", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -26,9 +42,15 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the files of a folder
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Fetch targets and save them
-    Get(Get),
+    Get(Box<Get>),
+    /// Show it: serve and fetch a page, a picture and a video, with their packets
+    Demo(Demo),
+    /// Write the manual: a page for each command, for man(1)
+    Man(Man),
+    /// Print what makes a shell complete commands and options
+    Completions(Completions),
 }
 
 /// The transport protocol.
@@ -104,7 +126,8 @@ pub(crate) struct Transport {
 /// What is to be seen of the packets.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Sight {
-    /// Write the packets of our own stacks to a file for Wireshark (pcapng)
+    /// Write the packets of our own stacks to a file for Wireshark (pcapng); - is stdout, to
+    /// look at them as they come: ... --pcap - | wireshark -k -i -
     #[arg(long, value_name = "FILE")]
     pub(crate) pcap: Option<PathBuf>,
 

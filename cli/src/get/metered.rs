@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use transport::{
-    Datagram, Fill, NoRoom, Path, SctpStack, Stack, StackEvent, StackSendError, Transmit,
+    Datagram, DccpStack, Fill, NoRoom, Path, SctpStack, Stack, StackEvent, StackSendError, Transmit,
 };
 
 use super::rate::Meter;
-use crate::sight::Watched;
+use crate::sight::{Measured, Watched};
 
 /// What a stack knows of a connection. What it does not know is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -45,6 +45,11 @@ impl Gauge {
             .clone()
     }
 
+    /// Takes note of how many streams this end may send on.
+    pub(super) fn has_streams(&self, streams: u16) {
+        self.change(|figures| figures.streams = Some(streams));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Figures)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -69,7 +74,7 @@ impl Known for SctpStack {
         figures.retransmissions = Some(paths.map(|path| path.retransmissions).sum());
         figures.duplicates = Some(stats.duplicates);
         if let Some(path) = stats.paths.get(stats.current_path) {
-            figures.srtt = path.round_trip.map(|srtt| seconds(srtt));
+            figures.srtt = path.round_trip.map(seconds);
             figures.cwnd = Some(path.window as u64);
         }
     }
@@ -79,9 +84,9 @@ impl Known for SctpStack {
     }
 }
 
-impl Known for Watched {
+impl Known for DccpStack {
     fn fill(&self, id: Self::Id, figures: &mut Figures) {
-        let Some(stats) = self.stack().endpoint().stats(id) else {
+        let Some(stats) = self.endpoint().stats(id) else {
             return;
         };
         let congestion = stats.congestion;
@@ -94,6 +99,16 @@ impl Known for Watched {
     }
 
     fn set_paused(&mut self, _: Self::Id, _: bool) {}
+}
+
+impl<K: Known + Measured> Known for Watched<K> {
+    fn fill(&self, id: Self::Id, figures: &mut Figures) {
+        self.stack().fill(id, figures);
+    }
+
+    fn set_paused(&mut self, id: Self::Id, paused: bool) {
+        self.stack_mut().set_paused(id, paused);
+    }
 }
 
 /// A time as the figures have it: in seconds, and to the microsecond.

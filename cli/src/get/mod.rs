@@ -55,13 +55,29 @@ const GRACE: Duration = Duration::from_secs(1);
 /// other, and then those that servers lead to. The last failure, in the order of the targets,
 /// decides the exit code.
 pub(crate) fn run(args: &args::Get) -> Result<(), Code> {
-    let (jobs, shutdown, watch) = prepare(args).map_err(|failure| failure.report("get"))?;
-    let fetched = fetch_all(args, jobs, &shutdown);
-    let shown = watch.finish().map_err(|failure| failure.report("get"));
+    let report = |failure: Failure| failure.report("get");
+    let (jobs, shutdown) = prepare(args).map_err(report)?;
+    let watch = Watch::begin(&args.sight, Role::Client).map_err(report)?;
+    let fetched = fetch_all(args, jobs, &shutdown, &watch);
+    let shown = watch.finish().map_err(report);
     fetched.and(shown)
 }
 
-fn fetch_all(args: &args::Get, jobs: Vec<Job>, shutdown: &Shutdown) -> Result<(), Code> {
+/// Fetches all targets while `watch` watches, and leaves it to go on.
+pub(crate) fn run_watched(args: &args::Get, watch: &Watch) -> Result<(), Code> {
+    let (jobs, shutdown) = prepare(args).map_err(|failure| failure.report("get"))?;
+    fetch_all(args, jobs, &shutdown, watch)
+}
+
+fn fetch_all(
+    args: &args::Get,
+    mut jobs: Vec<Job>,
+    shutdown: &Shutdown,
+    watch: &Watch,
+) -> Result<(), Code> {
+    for job in &mut jobs {
+        job.watch = watch.clone();
+    }
     let mut results: Vec<Option<Code>> = vec![None; jobs.len()];
     // Each with its place among those that were typed.
     let mut waiting: Vec<(usize, Job)> = jobs.into_iter().enumerate().collect();
@@ -75,7 +91,7 @@ fn fetch_all(args: &args::Get, jobs: Vec<Job>, shutdown: &Shutdown) -> Result<()
             match ended {
                 Ended::Done => {}
                 Ended::Failed(code) => results[*place] = Some(code),
-                Ended::Led(target) => match job.led_to(args, target) {
+                Ended::Led { target, deadline } => match job.led_to(args, target, deadline) {
                     Ok(job) => led.push((*place, job)),
                     Err(failure) => results[*place] = Some(failure.report("get")),
                 },
@@ -127,19 +143,24 @@ fn interrupted() -> Code {
     }
 }
 
-fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown, Watch), Failure> {
+/// What was typed is looked at before a file is made.
+fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown), Failure> {
     let shutdown = Shutdown::on_signals()
         .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
-    // What was typed is looked at before a file is made.
-    let mut jobs = job::jobs(args, &shutdown)?;
-    let watch = Watch::begin(&args.sight, Role::Client)?;
+    let jobs = job::jobs(args, &shutdown)?;
+    let heads_there = args.saving.dump_header.as_deref() == Some(Path::new("-"));
+    let told_there = args.showing.json || args.showing.write_out.is_some();
+    let what = match jobs.iter().any(Job::writes_to_stdout) {
+        true => Some("what is fetched"),
+        false if heads_there => Some("the heads"),
+        false => told_there.then_some("what is told of it"),
+    };
+    let hint = "give the packets a file: --pcap FILE";
+    args.sight.share_stdout(what.map(|what| (what, hint)))?;
     if args.showing.verbose {
         tell_of_proxies();
     }
-    for job in &mut jobs {
-        job.watch = watch.clone();
-    }
-    Ok((jobs, shutdown, watch))
+    Ok((jobs, shutdown))
 }
 
 /// No proxy is used (a proxy speaks TCP): that is said to who has set one.
@@ -183,7 +204,7 @@ struct Failed {
     /// How long the server asks to be left alone.
     pause: Option<Duration>,
     /// Where the server leads.
-    led: Option<Target>,
+    led: Option<Box<Target>>,
 }
 
 impl From<Failure> for Failed {

@@ -11,8 +11,8 @@ use proto::client::{Exchange, Requests};
 use proto::machine::Machine;
 use socket::{BindError, ConnectError, PacketConfig, Protocol, RawSocket, UdpSocket};
 use transport::{
-    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, Discard, Host,
-    Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
+    Application, ClientHost, CloseReason, Connection, DatagramSocket, DccpClient, DccpStack,
+    Discard, Host, Limits, Path, Progress, Refusal, SctpClient, SctpStack, Stack,
 };
 
 use super::connect::Attempt;
@@ -36,10 +36,11 @@ pub(super) struct Stacked<K: Stack, M: Machine<Peer = ()>, A: Application<M>, S>
 }
 
 /// A DCCP connection on which one exchange will run.
-pub(super) type StackedDccp<A, S> = Stacked<Metered<Watched>, Exchange, A, S>;
+pub(super) type StackedDccp<A, S> =
+    Stacked<Metered<Watched<DccpStack>>, Exchange, A, Paced<Seen<S>>>;
 
 /// An SCTP association on which several exchanges run; the first was sent with the handshake.
-pub(super) type StackedSctp<A, S> = Stacked<Metered<SctpStack>, Requests, A, S>;
+pub(super) type StackedSctp<A, S> = Stacked<Metered<Watched<SctpStack>>, Requests, A, Seen<S>>;
 
 impl<K, M, A, S> Stacked<K, M, A, S>
 where
@@ -128,7 +129,7 @@ pub(super) fn dccp_in_udp<A: Application<Exchange>>(
     job: &Job,
     attempt: Attempt<'_>,
     udp_port: u16,
-) -> Result<Box<StackedDccp<A, Paced<Seen<UdpSocket>>>>, ConnectError> {
+) -> Result<Box<StackedDccp<A, UdpSocket>>, ConnectError> {
     let remote = SocketAddr::new(attempt.remote.ip(), udp_port);
     let socket = UdpSocket::connect(remote, only(attempt.local)?, &packets(job))?;
     let address = socket.local_addr();
@@ -139,7 +140,7 @@ pub(super) fn dccp_in_udp<A: Application<Exchange>>(
 pub(super) fn dccp_in_ip<A: Application<Exchange>>(
     job: &Job,
     attempt: Attempt<'_>,
-) -> Result<Box<StackedDccp<A, Paced<Seen<RawSocket>>>>, ConnectError> {
+) -> Result<Box<StackedDccp<A, RawSocket>>, ConnectError> {
     let local = only(attempt.local)?;
     let socket = RawSocket::connect(Protocol::Dccp, attempt.remote, local, &packets(job))?;
     let address = SocketAddr::new(socket.local_ip(), 0);
@@ -151,7 +152,7 @@ fn dccp<A, S>(
     attempt: Attempt<'_>,
     socket: S,
     address: SocketAddr,
-) -> Result<Box<StackedDccp<A, Paced<Seen<S>>>>, ConnectError>
+) -> Result<Box<StackedDccp<A, S>>, ConnectError>
 where
     A: Application<Exchange>,
     S: DatagramSocket<Peer = Path> + AsFd,
@@ -173,7 +174,7 @@ pub(super) fn sctp_in_udp<A: Application<Requests>>(
     attempt: Attempt<'_>,
     udp_port: u16,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, Seen<UdpSocket>>>, ConnectError> {
+) -> Result<Box<StackedSctp<A, UdpSocket>>, ConnectError> {
     let Attempt { remote, local, .. } = attempt;
     let config = PacketConfig::default();
     let socket = if several(job, remote, local) {
@@ -191,7 +192,7 @@ pub(super) fn sctp_in_ip<A: Application<Requests>>(
     job: &Job,
     attempt: Attempt<'_>,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, Seen<RawSocket>>>, ConnectError> {
+) -> Result<Box<StackedSctp<A, RawSocket>>, ConnectError> {
     let Attempt { remote, local, .. } = attempt;
     let config = PacketConfig::default();
     let socket = if several(job, remote, local) {
@@ -209,7 +210,7 @@ fn sctp<A, S>(
     socket: S,
     address: SocketAddr,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, Seen<S>>>, ConnectError>
+) -> Result<Box<StackedSctp<A, S>>, ConnectError>
 where
     A: Application<Requests>,
     S: DatagramSocket<Peer = Path> + AsFd,
@@ -265,7 +266,11 @@ fn only(local: &[SocketAddr]) -> Result<Option<IpAddr>, BindError> {
     }
 }
 
-fn dccp_stack(job: &Job, carrier: Carrier, local: IpAddr) -> Result<Watched, ConnectError> {
+fn dccp_stack(
+    job: &Job,
+    carrier: Carrier,
+    local: IpAddr,
+) -> Result<Watched<DccpStack>, ConnectError> {
     let client = DccpClient {
         service: ServiceCode(job.service_code),
         udp_port: carrier.udp_port(),
@@ -285,7 +290,7 @@ fn sctp_stack(
     remote: SocketAddr,
     carrier: Carrier,
     local: &[SocketAddr],
-) -> Result<SctpStack, ConnectError> {
+) -> Result<Watched<SctpStack>, ConnectError> {
     let local: Vec<IpAddr> = local.iter().map(SocketAddr::ip).collect();
     // The peer is told of several addresses only: of one it knows.
     let told = if local.len() > 1 {
@@ -305,7 +310,8 @@ fn sctp_stack(
         }),
         ..config
     };
-    carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)
+    let stack = carrier::sctp_stack(config, client, job.verbose).map_err(ConnectError::Io)?;
+    Ok(Watched::new(stack, &job.watch))
 }
 
 /// A refusal as the kernel's sockets tell it.

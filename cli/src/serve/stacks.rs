@@ -97,7 +97,7 @@ where
     };
     let stack = carrier::sctp_stack(config, client, options.shows_requests())
         .map_err(ServeError::System)?;
-    let host = Host::server(stack, service, options.limits());
+    let host = Host::server(Watched::new(stack, watch), service, options.limits());
     house(host, Protocol::Sctp, carrier, address, watch)
 }
 

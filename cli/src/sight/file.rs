@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,11 +13,16 @@ use crate::clock;
 /// How much is written at a time, in bytes.
 const BUFFER: usize = 256 << 10;
 
+/// The name that means stdout.
+pub(crate) const STDOUT: &str = "-";
+
 /// A pcapng file under way. What was written is flushed when it is dropped, too.
 #[derive(Debug)]
 pub(super) struct PacketFile {
     name: PathBuf,
     file: BufWriter<File>,
+    /// Whether someone reads along, so that each packet is handed over at once.
+    is_live: bool,
     /// What time it was at an instant.
     began: (Instant, Duration),
     packets: u64,
@@ -26,10 +32,17 @@ pub(super) struct PacketFile {
 }
 
 impl PacketFile {
+    /// Makes the file; `-` is stdout.
     pub(super) fn create(name: &Path) -> io::Result<Self> {
-        let file = File::create(name)?;
+        let (name, file) = if name == Path::new(STDOUT) {
+            let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+            (Path::new("stdout"), File::from(stdout))
+        } else {
+            (name, File::create(name)?)
+        };
         Ok(Self {
             name: name.to_owned(),
+            is_live: !file.metadata()?.is_file(),
             file: BufWriter::with_capacity(BUFFER, file),
             began: (clock(), since_1970()),
             packets: 0,
@@ -67,7 +80,11 @@ impl PacketFile {
         let at = time + now.saturating_duration_since(instant);
         recorder.packet(at, sight, comment, &mut self.block);
         self.packets += 1;
-        self.failed = self.file.write_all(&self.block).err();
+        let mut written = self.file.write_all(&self.block);
+        if self.is_live {
+            written = written.and_then(|()| self.file.flush());
+        }
+        self.failed = written.err();
     }
 
     /// Writes what is left, and tells whether all was written.

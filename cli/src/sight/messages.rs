@@ -184,12 +184,12 @@ mod tests {
         assert!(matches!(received, Received::Datagram(_)));
         let mut watcher = lock(watch.0.as_ref().unwrap());
         let transfer = watcher.nth(0).unwrap();
-        assert_eq!(transfer.title(), "SCTP (kernel) with 192.0.2.1:5000");
+        assert_eq!(transfer.title, "SCTP (kernel) with 192.0.2.1:5000");
         let style = Style {
             width: None,
             strokes: Strokes::Ascii,
         };
-        let text = transfer.ladder().to_text(style).to_string();
+        let text = transfer.ladder.to_text(style).to_string();
         let words: Vec<&str> = text
             .lines()
             .map(|line| {
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(watcher.transfers.len(), crate::sight::MAX_TRANSFERS);
         assert!(watcher.nth(11).is_none());
         for nth in 12..20 {
-            let ladder = watcher.nth(nth).unwrap().ladder();
+            let ladder = &watcher.nth(nth).unwrap().ladder;
             assert!(ladder.summary().starts_with("1 message"), "{nth}");
         }
     }

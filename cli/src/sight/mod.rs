@@ -1,5 +1,6 @@
 //! The sight of what is sent and received: `--pcap`, `--ladder`, `--ladder-svg`.
 
+mod figures;
 mod file;
 mod messages;
 mod stack;
@@ -12,13 +13,13 @@ use std::fmt;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use capture::ladder::{Strokes, Style};
 use capture::{Config, Form, Recorder, Sight};
-use dccp::Stats;
 use dccp::packet::PacketType;
 use socket::Protocol;
 use transport::{Direction, Ecn, Observer, Path, Tap};
@@ -27,9 +28,13 @@ use crate::args;
 use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
 use crate::{clock, terminal};
+use figures::Figures;
+pub(crate) use figures::Measured;
 use file::PacketFile;
+pub(crate) use file::STDOUT;
 pub(crate) use messages::{Heard, Hearing};
 pub(crate) use stack::Watched;
+pub(crate) use transfer::Summary;
 use transfer::{Ends, Transfer};
 
 /// How many connections are watched at once; the one that began first is forgotten for another.
@@ -71,6 +76,7 @@ impl Watch {
             svg: args.ladder_svg.clone(),
             transfers: VecDeque::new(),
             forgotten: 0,
+            connected: None,
         })))))
     }
 
@@ -122,6 +128,30 @@ impl Watch {
         Some(Hearing { shared, nth })
     }
 
+    /// Takes note of a client's connection, made in `took`.
+    pub(crate) fn connected(&self, carrier: Carrier, took: Duration) {
+        if let Some(shared) = &self.0 {
+            lock(shared).connected = Some((carrier, took));
+        }
+    }
+
+    /// The latest connection that a client made: in what, and how long that took.
+    pub(crate) fn latest_connected(&self) -> Option<(Carrier, Duration)> {
+        lock(self.0.as_ref()?).connected
+    }
+
+    /// The connection that began last, in figures.
+    pub(crate) fn latest_summary(&self) -> Option<Summary> {
+        let watcher = lock(self.0.as_ref()?);
+        watcher.transfers.back().map(Transfer::summary)
+    }
+
+    /// The ladder of the connection that began last, and above it what it is.
+    pub(crate) fn latest_ladder(&self, style: Style) -> Option<String> {
+        let watcher = lock(self.0.as_ref()?);
+        watcher.transfers.back().map(|last| last.shown(style))
+    }
+
     /// Finishes the files, and shows the ladder of the connection that began last.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         let Some(shared) = &self.0 else {
@@ -147,6 +177,8 @@ struct Watcher {
     transfers: VecDeque<Transfer>,
     /// How many there were before them.
     forgotten: u64,
+    /// What the latest connection of a client travels in, and how long its handshake took.
+    connected: Option<(Carrier, Duration)>,
 }
 
 impl Watcher {
@@ -228,11 +260,7 @@ impl Watcher {
             return result;
         };
         if self.ladder {
-            terminal::tell(&format!(
-                "\n{}\n\n{}",
-                terminal::printable(transfer.title().as_bytes()),
-                transfer.ladder().to_text(style())
-            ));
+            terminal::tell(&format!("\n{}", transfer.shown(style(&io::stderr()))));
         }
         if let Some(name) = &self.svg {
             let written = fs::write(name, transfer.draw());
@@ -242,10 +270,10 @@ impl Watcher {
     }
 }
 
-/// How a ladder is drawn on this terminal.
-fn style() -> Style {
+/// How a ladder is drawn on this terminal, or for who reads in its place.
+pub(crate) fn style<S: AsFd + IsTerminal>(stream: &S) -> Style {
     let columns = || env::var("COLUMNS").ok()?.parse().ok();
-    let width = match rustix::termios::tcgetwinsize(io::stderr()) {
+    let width = match rustix::termios::tcgetwinsize(stream) {
         Ok(size) if size.ws_col > 0 => Some(usize::from(size.ws_col)),
         _ => columns(),
     };
@@ -256,7 +284,7 @@ fn style() -> Style {
         .is_some_and(|value| value.to_ascii_lowercase().replace('-', "").contains("utf8"));
     Style {
         width: Some(width.unwrap_or(WIDTH)),
-        strokes: if unicode && io::stderr().is_terminal() {
+        strokes: if unicode && stream.is_terminal() {
             Strokes::Unicode
         } else {
             Strokes::Ascii
@@ -283,7 +311,7 @@ pub(crate) struct Eye {
 
 impl Eye {
     /// Takes the stack's figures of its latest connection, with `remote`.
-    fn sample(shared: &Mutex<Watcher>, remote: SocketAddr, stats: Stats) {
+    fn sample(shared: &Mutex<Watcher>, remote: SocketAddr, figures: Figures) {
         let mut watcher = lock(shared);
         let of = |transfer: &&mut Transfer| {
             transfer.ends.is_some_and(|ends| {
@@ -291,7 +319,7 @@ impl Eye {
             })
         };
         if let Some(transfer) = watcher.transfers.iter_mut().rev().find(of) {
-            transfer.sample(clock(), stats);
+            transfer.sample(clock(), figures);
         }
     }
 }

@@ -4,23 +4,21 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use dccp::ConnectionId;
-use transport::{
-    Datagram, DccpStack, Fill, NoRoom, Path, Stack, StackEvent, StackSendError, Transmit,
-};
+use transport::{Datagram, Fill, NoRoom, Path, Stack, StackEvent, StackSendError, Transmit};
 
+use super::figures::Measured;
 use super::{Eye, Watch, Watcher};
 
-/// A DCCP stack of which the figures of the connection that began last are taken.
+/// A stack of which the figures of the connection that began last are taken.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    stack: DccpStack,
+pub(crate) struct Watched<S: Stack> {
+    stack: S,
     shared: Option<Arc<Mutex<Watcher>>>,
-    latest: Option<(ConnectionId, SocketAddr)>,
+    latest: Option<(S::Id, SocketAddr)>,
 }
 
-impl Watched {
-    pub(crate) fn new(stack: DccpStack, watch: &Watch) -> Self {
+impl<S: Measured> Watched<S> {
+    pub(crate) fn new(stack: S, watch: &Watch) -> Self {
         Self {
             stack,
             shared: watch.0.clone(),
@@ -29,21 +27,26 @@ impl Watched {
     }
 
     /// The stack, for its figures.
-    pub(crate) const fn stack(&self) -> &DccpStack {
+    pub(crate) const fn stack(&self) -> &S {
         &self.stack
+    }
+
+    /// The stack, to be told what only its kind can be.
+    pub(crate) const fn stack_mut(&mut self) -> &mut S {
+        &mut self.stack
     }
 
     fn sample(&self) {
         if let (Some(shared), Some((id, remote))) = (&self.shared, self.latest)
-            && let Some(stats) = self.stack.endpoint().stats(id)
+            && let Some(figures) = self.stack.figures(id)
         {
-            Eye::sample(shared, remote, stats);
+            Eye::sample(shared, remote, figures);
         }
     }
 }
 
-impl Stack for Watched {
-    type Id = ConnectionId;
+impl<S: Measured> Stack for Watched<S> {
+    type Id = S::Id;
 
     fn handle_packet(&mut self, now: Instant, packet: Datagram<Path>) {
         self.stack.handle_packet(now, packet);
@@ -72,7 +75,7 @@ impl Stack for Watched {
         self.stack.poll_timeout()
     }
 
-    fn poll_event(&mut self) -> Option<(ConnectionId, StackEvent)> {
+    fn poll_event(&mut self) -> Option<(S::Id, StackEvent)> {
         let (id, event) = self.stack.poll_event()?;
         if let StackEvent::Connected { remote, .. } = event {
             self.latest = Some((id, remote));
@@ -80,14 +83,18 @@ impl Stack for Watched {
         Some((id, event))
     }
 
-    fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<ConnectionId, NoRoom> {
+    fn connect(&mut self, now: Instant, remote: SocketAddr) -> Result<S::Id, NoRoom> {
         self.stack.connect(now, remote)
+    }
+
+    fn takes_early_data(&self) -> bool {
+        self.stack.takes_early_data()
     }
 
     fn send_with(
         &mut self,
         now: Instant,
-        id: ConnectionId,
+        id: S::Id,
         fill: &mut Fill<'_>,
     ) -> Result<bool, StackSendError> {
         self.stack.send_with(now, id, fill)
@@ -97,15 +104,15 @@ impl Stack for Watched {
         self.stack.ends_handshake_with_data()
     }
 
-    fn max_message(&self, id: ConnectionId) -> usize {
+    fn max_message(&self, id: S::Id) -> usize {
         self.stack.max_message(id)
     }
 
-    fn close(&mut self, now: Instant, id: ConnectionId) {
+    fn close(&mut self, now: Instant, id: S::Id) {
         self.stack.close(now, id);
     }
 
-    fn abort(&mut self, now: Instant, id: ConnectionId) {
+    fn abort(&mut self, now: Instant, id: S::Id) {
         self.stack.abort(now, id);
     }
 }

@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ::sctp::Tsn;
-use capture::ladder::{Act, Ladder, Side, Step};
+use capture::ladder::{Act, Ladder, Side, Step, Style};
 use capture::svg::{Diagram, Plot, Series};
+use dccp::Seq;
 use dccp::packet::{Checksum, Kind, Packet, PacketType};
-use dccp::{Seq, Stats};
 use transport::{Direction, Path};
 
 use super::Role;
+use super::figures::{Allowed, Figures};
 use super::words::Messages;
+use crate::terminal;
 pub(super) use sctp::begins as begins_association;
 
 /// How many steps of a ladder are kept of its beginning and of its end.
@@ -64,10 +66,10 @@ impl Ends {
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) ends: Option<Ends>,
-    title: String,
+    pub(super) title: String,
     began: Instant,
     side: Side,
-    ladder: Ladder,
+    pub(super) ladder: Ladder,
     messages: Messages,
     /// The first sequence numbers: of what was sent, and of what came.
     first: [Option<Seq>; 2],
@@ -78,13 +80,28 @@ pub(super) struct Transfer {
     requests: u64,
     /// What is to be said of the next packet in the file.
     remarks: Vec<String>,
-    stats: Option<Stats>,
+    figures: Option<Figures>,
     sampled: Option<Duration>,
     window: Series,
     rate: Series,
     rtt: Series,
     data: Series,
     counted: (Duration, u64),
+    /// When the server's latest data was seen.
+    latest_data: Duration,
+}
+
+/// A transfer in figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// Packets, or the messages of a kernel's socket, of both ends.
+    pub(crate) packets: u64,
+    /// Heads of requests from the client.
+    pub(crate) requests: u64,
+    /// What this end's stack sent again.
+    pub(crate) sent_again: u64,
+    /// From the first packet to the last with data of the server.
+    pub(crate) took: Duration,
 }
 
 impl Transfer {
@@ -113,13 +130,14 @@ impl Transfer {
             tsns: [None; 2],
             requests: 0,
             remarks: Vec::new(),
-            stats: None,
+            figures: None,
             sampled: None,
             window: Series::new(SAMPLES),
             rate: Series::new(SAMPLES),
             rtt: Series::new(SAMPLES),
             data,
             counted: (Duration::ZERO, 0),
+            latest_data: Duration::ZERO,
         }
     }
 
@@ -250,6 +268,7 @@ impl Transfer {
         }
         if from_server {
             self.counted.1 += bytes as u64;
+            self.latest_data = at;
         }
     }
 
@@ -261,10 +280,10 @@ impl Transfer {
     }
 
     /// Takes the stack's own figures.
-    pub(super) fn sample(&mut self, now: Instant, stats: Stats) {
+    pub(super) fn sample(&mut self, now: Instant, figures: Figures) {
         let at = now.saturating_duration_since(self.began);
-        if let Some(before) = self.stats.replace(stats) {
-            self.remarks.extend(changes(&before, &stats));
+        if let Some(before) = self.figures.replace(figures) {
+            self.remarks.extend(figures.changes_since(&before));
         }
         if self
             .sampled
@@ -273,26 +292,31 @@ impl Transfer {
             return;
         }
         self.sampled = Some(at);
-        let congestion = &stats.congestion;
-        if congestion.cwnd > 0 {
-            self.window.push(at, congestion.cwnd as f64);
+        match figures.allowed {
+            Allowed::Packets(0) => {}
+            Allowed::Packets(window) => self.window.push(at, window as f64),
+            Allowed::Bytes(window) => self.window.push(at, window as f64 / 1000.0),
+            Allowed::Rate(rate) => self.rate.push(at, rate as f64 / 1000.0),
         }
-        if congestion.rate > 0 {
-            self.rate.push(at, congestion.rate as f64 / 1000.0);
-        }
-        if let Some(rtt) = stats.rtt {
+        if let Some(rtt) = figures.rtt {
             self.rtt.push(at, rtt.as_secs_f64() * 1000.0);
         }
     }
 
-    /// The ladder.
-    pub(super) const fn ladder(&self) -> &Ladder {
-        &self.ladder
+    /// It in figures.
+    pub(super) fn summary(&self) -> Summary {
+        Summary {
+            packets: self.ladder.packets(Side::Left) + self.ladder.packets(Side::Right),
+            requests: self.messages.requests(),
+            sent_again: self.figures.map_or(0, |figures| figures.sent_again),
+            took: self.latest_data,
+        }
     }
 
-    /// What it is.
-    pub(super) fn title(&self) -> &str {
-        &self.title
+    /// What it is, and below it the ladder.
+    pub(super) fn shown(&self, style: Style) -> String {
+        let title = terminal::printable(self.title.as_bytes());
+        format!("{title}\n\n{}", self.ladder.to_text(style))
     }
 
     /// The picture.
@@ -308,11 +332,15 @@ impl Transfer {
         };
         let window = format!("congestion window of the {end}");
         let rate = format!("allowed sending rate of the {end}");
+        let unit = match self.figures.map(|figures| figures.allowed) {
+            Some(Allowed::Bytes(_)) => "kB",
+            Some(Allowed::Packets(_) | Allowed::Rate(_)) | None => "packets",
+        };
         Diagram {
             title: &self.title,
             ladder: &self.ladder,
             plots: &[
-                plot(&window, "packets", &self.window),
+                plot(&window, unit, &self.window),
                 plot(&rate, "kB/s", &self.rate),
                 plot("smoothed round-trip time", "ms", &self.rtt),
                 plot(data, "kB/s", &self.data),
@@ -320,34 +348,6 @@ impl Transfer {
         }
         .to_string()
     }
-}
-
-/// What happened between two looks at a stack's figures.
-fn changes(before: &Stats, after: &Stats) -> Vec<String> {
-    let mut changes = Vec::new();
-    let lost = after.datagrams_lost.saturating_sub(before.datagrams_lost);
-    if lost > 0 {
-        changes.push(format!(
-            "{} sent by this end lost",
-            counted(lost, "datagram")
-        ));
-    }
-    let (old, new) = (&before.congestion, &after.congestion);
-    let event = if new.timeouts > old.timeouts {
-        Some("timeout")
-    } else if new.congestion_events > old.congestion_events {
-        Some("congestion event")
-    } else {
-        None
-    };
-    if let Some(event) = event {
-        changes.push(if new.cwnd > 0 {
-            format!("{event}: window {} -> {} packets", old.cwnd, new.cwnd)
-        } else {
-            format!("{event}: rate {} -> {} bytes/s", old.rate, new.rate)
-        });
-    }
-    changes
 }
 
 /// The acknowledgement number, of types that have one.
@@ -379,7 +379,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Packet<'_>> {
     Packet::decode(bytes, &Checksum::Unused).ok()
 }
 
-fn counted(number: u64, noun: &str) -> String {
+pub(super) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

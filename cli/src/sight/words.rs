@@ -14,12 +14,20 @@ const FIELDS: [&str; 3] = ["body-framing", "range", "content-range"];
 pub(super) struct Messages {
     /// Whether a head offered or granted the framing of bodies.
     framed: bool,
+    /// How many heads of requests there were.
+    requests: u64,
 }
 
 impl Messages {
+    /// How many heads of requests were described.
+    pub(super) const fn requests(&self) -> u64 {
+        self.requests
+    }
+
     /// A message in words; `None` where there is nothing to say but its length.
     pub(super) fn describe(&mut self, message: &[u8]) -> Option<String> {
         if let Some(line) = first_line(message) {
+            self.requests += u64::from(!line.starts_with("HTTP/"));
             let mut words = line;
             for (name, value) in fields(message) {
                 if name == FIELDS[0] {

@@ -14,6 +14,7 @@ mod network;
 mod peers;
 mod process;
 mod repair;
+mod several;
 mod suite;
 mod trace;
 mod wire;
@@ -112,6 +113,7 @@ fn all_groups() -> Vec<Group> {
         matrix::netem(),
         repair::group(),
         failover::group(),
+        several::group(),
     ]
 }
 

@@ -28,18 +28,23 @@ impl Transfer {
     ) -> Option<String> {
         let mut words = describe(packet);
         let mut separator = ": ";
+        let mut out_of_order = OutOfOrder::default();
         for raw in Chunks::of(packet).filter_map(Result::ok) {
             let data = match Chunk::decode(raw) {
                 Ok(Chunk::Data(data)) => data,
                 Ok(Chunk::Init(init) | Chunk::InitAck(init)) => {
-                    *self.latest_tsn(direction) = Some(init.initial_tsn.minus(1));
+                    let before = Some(init.initial_tsn.minus(1));
+                    let earlier = self
+                        .latest_tsn(direction)
+                        .replace(init.initial_tsn.minus(1));
+                    if earlier == before && direction == Direction::Sent && begins(packet) {
+                        self.remarks.push("the INIT is sent again".to_owned());
+                    }
                     continue;
                 }
                 Ok(_) | Err(_) => continue,
             };
-            if let Some(remark) = self.remark_on_data(direction, &data) {
-                self.remarks.push(remark);
-            }
+            self.place(direction, &data, &mut out_of_order);
             self.count(now, direction, data.payload.len());
             // The first fragment of a message has its first line.
             let message = self.messages.describe(data.payload).filter(|_| data.begins);
@@ -49,6 +54,7 @@ impl Transfer {
                 separator = ", ";
             }
         }
+        self.remarks.extend(out_of_order.remarks(direction));
         self.show(now, direction, words)
     }
 
@@ -56,22 +62,54 @@ impl Transfer {
         &mut self.tsns[usize::from(direction == Direction::Received)]
     }
 
-    /// What the TSN of a DATA chunk tells by its place among the others.
-    fn remark_on_data(&mut self, direction: Direction, data: &Data<'_>) -> Option<String> {
+    /// Finds the place of a DATA chunk among the others by its TSN.
+    fn place(&mut self, direction: Direction, data: &Data<'_>, out_of_order: &mut OutOfOrder) {
         let latest = self.latest_tsn(direction);
         let before: Tsn = *latest.get_or_insert(data.tsn.minus(1));
         *latest = Some(before.later(data.tsn));
-        let tsn = data.tsn;
-        match (before.distance_to(tsn), direction) {
-            (1, _) => None,
-            (..=0, Direction::Sent) => Some(format!("TSN {tsn} is sent again")),
-            (..=0, Direction::Received) => Some(format!("TSN {tsn} comes behind a later one")),
-            (_, Direction::Sent) => None,
-            (gap, Direction::Received) => Some(format!(
-                "{} of the peer missing before TSN {tsn}",
-                counted(u64::from(gap.unsigned_abs()) - 1, "DATA chunk")
-            )),
+        match before.distance_to(data.tsn) {
+            1 => {}
+            ..=0 => {
+                let (_, count) = out_of_order.earlier.get_or_insert((data.tsn, 0));
+                *count += 1;
+            }
+            gap => {
+                let missing = u64::from(gap.unsigned_abs()) - 1;
+                out_of_order.missing.get_or_insert((data.tsn, missing));
+            }
         }
+    }
+}
+
+/// The DATA chunks of a packet that are not the next ones.
+#[derive(Debug, Default)]
+struct OutOfOrder {
+    /// The first that is not later than all before it, and how many are not.
+    earlier: Option<(Tsn, u64)>,
+    /// The first that does not follow on those before it, and how many are missing there.
+    missing: Option<(Tsn, u64)>,
+}
+
+impl OutOfOrder {
+    /// What that means.
+    fn remarks(&self, direction: Direction) -> impl Iterator<Item = String> {
+        let earlier = self.earlier.map(|(tsn, count)| {
+            let (one, several) = match direction {
+                Direction::Sent => ("is sent again", "are sent again"),
+                Direction::Received => ("comes behind a later one", "come behind a later one"),
+            };
+            match count {
+                1 => format!("TSN {tsn} {one}"),
+                _ => format!("{count} DATA chunks {several}, from TSN {tsn} on"),
+            }
+        });
+        // This end sends none before those that come first.
+        let missing = self.missing.filter(|_| direction == Direction::Received);
+        let missing = missing.map(|(tsn, count)| {
+            let missing = counted(count, "DATA chunk");
+            format!("{missing} of the peer missing before TSN {tsn}")
+        });
+        missing.into_iter().chain(earlier)
     }
 }
 
@@ -126,7 +164,7 @@ mod tests {
             width: None,
             strokes: capture::ladder::Strokes::Ascii,
         };
-        let text = transfer.ladder().to_text(style).to_string();
+        let text = transfer.ladder.to_text(style).to_string();
         for words in [
             "->  INIT tag=0x1204784c",
             "->  DATA tsn=1269353245 stream=0 ssn=0 ppid=0 BE (14): GET / HTTP 1.0\n",
@@ -140,9 +178,10 @@ mod tests {
     #[test]
     fn data_that_is_missing_late_or_sent_again_is_told() {
         let mut packets = capture();
-        // The answer's head comes after its body, and the request goes out twice.
+        // The answer's head comes after its body, and the INIT and the request go out twice.
         packets.swap(6, 8);
         packets.push(packets[4].clone());
+        packets.insert(1, packets[0].clone());
         let mut transfer = client();
         let said: Vec<String> = packets
             .iter()
@@ -151,9 +190,31 @@ mod tests {
         assert_eq!(
             said,
             [
+                "the INIT is sent again",
                 "1 DATA chunk of the peer missing before TSN 1138173412",
                 "TSN 1138173411 comes behind a later one",
                 "TSN 1269353245 is sent again",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_many_chunks_in_one_packet_one_line_is_told() {
+        let tsn = Tsn::new(7);
+        let out_of_order = OutOfOrder {
+            earlier: Some((tsn, 3)),
+            missing: Some((tsn, 2)),
+        };
+        let said = |direction| out_of_order.remarks(direction).collect::<Vec<_>>();
+        assert_eq!(
+            said(Direction::Sent),
+            ["3 DATA chunks are sent again, from TSN 7 on"]
+        );
+        assert_eq!(
+            said(Direction::Received),
+            [
+                "2 DATA chunks of the peer missing before TSN 7",
+                "3 DATA chunks come behind a later one, from TSN 7 on",
             ]
         );
     }

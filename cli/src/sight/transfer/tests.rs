@@ -1,5 +1,4 @@
 use dccp::ServiceCode;
-use dccp::ccid::Report;
 use dccp::packet::Header;
 
 use super::*;
@@ -39,11 +38,11 @@ fn show(transfer: &mut Transfer, packets: &[(Direction, Vec<u8>)]) -> Vec<Option
 }
 
 fn lines(transfer: &Transfer) -> String {
-    let style = capture::ladder::Style {
+    let style = Style {
         width: None,
         strokes: capture::ladder::Strokes::Ascii,
     };
-    transfer.ladder().to_text(style).to_string()
+    transfer.ladder.to_text(style).to_string()
 }
 
 const SERVICE: ServiceCode = ServiceCode(0x3F48_5450);
@@ -138,24 +137,14 @@ fn the_http_in_packets_is_told() {
 
 #[test]
 fn losses_and_the_window_are_told_with_the_next_packet() {
-    let stats = |cwnd, congestion_events, timeouts, datagrams_lost| Stats {
-        state: dccp::State::Open,
+    let stats = |window, congestion_events, timeouts, lost| Figures {
+        allowed: Allowed::Packets(window),
         rtt: Some(Duration::from_millis(20)),
-        congestion: Report {
-            cwnd,
-            congestion_events,
-            timeouts,
-            ..Report::default()
-        },
-        packets_sent: 0,
-        packets_received: 0,
-        datagrams_sent: 0,
-        datagrams_received: 0,
-        datagrams_dropped: 0,
-        datagrams_lost,
-        datagrams_in_flight: 0,
-        reordered: 0,
-        packet_size: 0,
+        noun: "datagram",
+        lost,
+        sent_again: 0,
+        timeouts,
+        congestion_events,
     };
     let now = zero();
     let mut transfer = client(now);
@@ -176,6 +165,35 @@ fn losses_and_the_window_are_told_with_the_next_packet() {
     }
     // CCID 3 has one, and no data has come for long enough.
     assert!(!picture.contains("sending rate") && !picture.contains("data received"));
+}
+
+#[test]
+fn a_window_in_bytes_that_falls_with_a_loss_is_told() {
+    let stats = |window, timeouts, lost| Figures {
+        allowed: Allowed::Bytes(window),
+        rtt: None,
+        noun: "DATA chunk",
+        lost,
+        sent_again: lost,
+        timeouts,
+        congestion_events: 0,
+    };
+    let changes = |before: Figures, after: Figures| after.changes_since(&before).join("; ");
+    assert_eq!(
+        changes(stats(20_000, 0, 0), stats(14_000, 0, 1)),
+        "1 DATA chunk sent by this end lost; congestion event: window 20000 -> 14000 bytes"
+    );
+    // Of several losses in one window, one makes it smaller.
+    assert_eq!(
+        changes(stats(14_000, 0, 1), stats(14_000, 0, 3)),
+        "2 DATA chunks sent by this end lost"
+    );
+    assert_eq!(
+        changes(stats(14_000, 0, 3), stats(1_400, 1, 3)),
+        "timeout: window 14000 -> 1400 bytes"
+    );
+    // A window may also become smaller because it was not used.
+    assert_eq!(changes(stats(14_000, 0, 3), stats(7_000, 0, 3)), "");
 }
 
 #[test]
