@@ -14,7 +14,10 @@ use crate::{Result, build, packages};
 /// The groups of cases that each guest runs. Those on a network with delay and loss mostly wait,
 /// those without need the processor: one guest of each sort suits two cores.
 const GUESTS: [(&str, &[&str]); 2] = [
-    ("plain", &["matrix", "peers", "trace", "limits", "memory"]),
+    (
+        "plain",
+        &["matrix", "peers", "trace", "limits", "memory", "probe"],
+    ),
     ("netem", &["matrix-netem", "repair", "failover"]),
 ];
 

@@ -158,6 +158,7 @@ pub(crate) fn receive_all<S: DatagramSocket<Peer = ()> + AsFd>(
     loop {
         match receive(socket, &mut buffer) {
             Received::Datagram(datagram) => all.extend_from_slice(&datagram.payload),
+            Received::Icmp { .. } => {}
             Received::Closed(why) => return (all, why),
         }
     }
