@@ -276,7 +276,7 @@ done
 probe 'all is open' 10.77.0.2
 ip link set near0 mtu 1400
 ip -n far link set far0 mtu 1400
-probe 'packets of 1,400 bytes at most' 10.77.0.2
+probe 'a cable for 1,400 bytes' 10.77.0.2
 ip link set near0 mtu 1500
 ip -n far link set far0 mtu 1500
 
@@ -373,7 +373,7 @@ fn firewalls_routers_and_nats_are_told_apart() {
     // What is told to pass never exceeds what the cable takes.
     let narrow = table
         .split("== ")
-        .find(|case| case.starts_with("packets of 1,400"));
+        .find(|case| case.starts_with("a cable for 1,400"));
     let sizes = narrow.unwrap().split("; packets of ").skip(1);
     let sizes: Vec<usize> = sizes
         .map(|rest| rest.split(' ').next().unwrap().parse().unwrap())

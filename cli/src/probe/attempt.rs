@@ -214,21 +214,19 @@ impl Attempt {
             }
         }
         connection.machine_mut().attach(id, Discard);
-        let size = |connection: &Connection<ClientHost<K, Note, Discard>, _, _>| {
-            size(connection.machine().stack(), id)
-        };
+        let size = |host: &ClientHost<K, Note, Discard>| size(host.stack(), id);
         let mut packet_size = None;
         let until = clock() + LONGEST_LOOK;
-        while self.measure {
-            packet_size = size(&connection).or(packet_size);
+        while self.measure && clock() < until {
+            packet_size = size(connection.machine()).or(packet_size);
             let known = (packet_size, heard.get());
             let ended = driver_std::run_until(
                 &mut connection,
-                |connection| (size(connection), heard.get()) != known,
+                |connection| (size(connection.machine()), heard.get()) != known,
                 until.min(clock() + QUIET),
                 None,
             );
-            if !matches!(ended, Ok(Until::Done)) || clock() >= until {
+            if !matches!(ended, Ok(Until::Done)) {
                 break;
             }
         }
