@@ -61,7 +61,6 @@ fn drain<S: DatagramSocket<Peer = ()> + AsFd>(socket: &mut S) -> (usize, usize, 
                 last = now();
             }
             Some(Received::Icmp { .. }) => {}
-            Some(Received::Icmp { .. }) => {}
             Some(Received::Closed(_)) => return (bytes, messages, last, true),
             None => return (bytes, messages, last, false),
         }
