@@ -81,7 +81,7 @@ pub(crate) struct Sending {
 }
 
 /// Bytes of an IP packet before those of the protocol.
-const fn headers(carrier: Carrier, address: IpAddr) -> usize {
+pub(crate) const fn headers(carrier: Carrier, address: IpAddr) -> usize {
     let ip = if address.is_ipv4() { 20 } else { 40 };
     match carrier {
         Carrier::Raw => ip,

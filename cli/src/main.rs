@@ -9,6 +9,7 @@ mod get;
 mod man;
 mod peers;
 mod plan;
+mod probe;
 mod serve;
 mod sight;
 mod site;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(&args),
         Command::Get(args) => get::run(&args),
+        Command::Probe(args) => return probe::run(&args).into(),
         Command::Demo(args) => demo::run(&args),
         Command::Man(args) => man::run(&args).map_err(|failure| failure.report("man")),
         Command::Completions(args) => complete(&args),

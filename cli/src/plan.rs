@@ -36,6 +36,15 @@ impl From<Proto> for Protocol {
     }
 }
 
+/// The service codes of a server: those typed, or the usual ones.
+pub(crate) fn served_codes(typed: &[u32]) -> Vec<u32> {
+    if typed.is_empty() {
+        [&[SERVICE_CODE], &OTHER_SERVICE_CODES[..]].concat()
+    } else {
+        typed.to_vec()
+    }
+}
+
 impl args::Transport {
     /// The carriers for `protocol`, in the order in which they are tried.
     pub(crate) fn carriers(&self, protocol: Protocol) -> Vec<Carrier> {
@@ -44,11 +53,7 @@ impl args::Transport {
 
     /// The service codes of a server: those typed, or the usual ones.
     pub(crate) fn served_codes(&self) -> Vec<u32> {
-        if self.service_code.is_empty() {
-            [&[SERVICE_CODE], &OTHER_SERVICE_CODES[..]].concat()
-        } else {
-            self.service_code.clone()
-        }
+        served_codes(&self.service_code)
     }
 
     /// The service code of a client.

@@ -201,7 +201,7 @@ mod test_support;
 pub use config::{Carrier, Config};
 pub use connection::{CloseReason, SendError, State, Stats};
 pub use endpoint::{
-    ConnectError, ConnectionId, Counts, Datagram, Ecn, Endpoint, Event, Path, Transmit,
+    ConnectError, ConnectionId, Counts, Datagram, Ecn, Endpoint, Event, Path, Reach, Transmit,
 };
 pub use seq::Seq;
 pub use service_code::{ServiceCode, ServiceCodeError};

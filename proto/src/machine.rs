@@ -14,6 +14,7 @@
 //! call: what cannot be used is dropped, and what ends a session ends it with an event.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
@@ -48,6 +49,12 @@ pub trait Machine {
     /// tell; what it does not tell may be lost all the same.
     fn handle_missing(&mut self, now: Instant, messages: u64) {
         let _ = (now, messages);
+    }
+
+    /// Tells what the network said of a packet to `peer`. Only a machine that sends packets of its
+    /// own can tell whether to believe it.
+    fn handle_icmp(&mut self, now: Instant, peer: Self::Peer, icmp: &Icmp) {
+        let _ = (now, peer, icmp);
     }
 
     /// Tells that the transport has ended: nothing can be sent or received any more.
@@ -200,6 +207,64 @@ pub enum Ecn {
     Ect0,
     /// Congestion experienced.
     Ce,
+}
+
+/// An ICMP message about a packet that this end is said to have sent. Anybody can make one, so it
+/// is to be believed only as far as [`Self::quoted`] shows that it is about such a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Icmp {
+    /// What it says.
+    pub kind: IcmpKind,
+    /// Who says it: the peer, or a router or firewall on the way.
+    pub from: Option<IpAddr>,
+    /// The beginning of the payload that was sent, as much as was given back; maybe nothing.
+    pub quoted: Bytes,
+}
+
+/// What an [`Icmp`] message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IcmpKind {
+    /// The packet did not reach its destination.
+    Unreachable(Unreachable),
+    /// It was too big for a link on the way, on which payloads of at most `limit` bytes pass.
+    TooBig {
+        /// In bytes of what the socket sends, the headers of IP and UDP apart.
+        limit: usize,
+    },
+}
+
+/// Why a packet did not reach its destination (RFC 792, RFC 4443 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unreachable {
+    /// There is no way to its network.
+    Network,
+    /// There is a way to its network, and no such host.
+    Host,
+    /// The host does not take the protocol in the IP header.
+    Protocol,
+    /// The host does not take the UDP port.
+    Port,
+    /// A firewall forbids it.
+    Prohibited,
+}
+
+impl Unreachable {
+    /// Whether the peer itself does not take such packets, so that to try again is of no use.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Protocol | Self::Port)
+    }
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "network unreachable",
+            Self::Host => "host unreachable",
+            Self::Protocol => "protocol unreachable",
+            Self::Port => "port unreachable",
+            Self::Prohibited => "administratively prohibited",
+        })
+    }
 }
 
 /// What the transport promises of the messages it carries.

@@ -115,6 +115,6 @@ pub use config::Config;
 pub use endpoint::{Endpoint, EndpointStats};
 pub use tsn::{Mid, Tsn};
 pub use types::{
-    AssociationId, CloseReason, ConnectError, Datagram, Ecn, Event, Path, PathChange, SendError,
-    SendOptions, Transmit,
+    AssociationId, CloseReason, ConnectError, Datagram, Ecn, Event, Path, PathChange, Reach,
+    SendError, SendOptions, Transmit,
 };

@@ -170,6 +170,8 @@ pub enum CloseReason {
     Unreachable,
     /// The peer broke the protocol.
     ProtocolViolation,
+    /// The network said that packets do not reach the peer, or that it does not take them.
+    Rejected,
 }
 
 impl fmt::Display for CloseReason {
@@ -182,8 +184,18 @@ impl fmt::Display for CloseReason {
             Self::ConnectTimeout => f.write_str("nobody answers"),
             Self::Unreachable => f.write_str("the peer does not answer any more"),
             Self::ProtocolViolation => f.write_str("the peer broke the protocol"),
+            Self::Rejected => f.write_str("packets do not reach the peer"),
         }
     }
+}
+
+/// How far packets came that the network says did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Not to the peer's host: this may pass.
+    Way,
+    /// To the peer's host, which does not take such packets.
+    Peer,
 }
 
 /// Why a message was not taken.

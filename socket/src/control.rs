@@ -93,6 +93,8 @@ const IP_PKTINFO: i32 = 8;
 const IPV6_PKTINFO: i32 = 50;
 const IPV6_TCLASS: i32 = 67;
 const UDP_GRO: i32 = 104;
+const IP_RECVERR: i32 = 11;
+const IPV6_RECVERR: i32 = 25;
 
 /// Room for all control messages of a packet, with those that are asked for and not looked at.
 pub(crate) const PACKET_CONTROL: usize = 256;
@@ -145,6 +147,81 @@ impl PacketInfo {
             control = rest;
         }
         info
+    }
+}
+
+/// What `struct sock_extended_err` says (`ip(7)`), and the address behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExtendedError {
+    /// `ee_origin`, `ee_type` and `ee_code`.
+    pub(crate) origin: u8,
+    pub(crate) kind: u8,
+    pub(crate) code: u8,
+    /// `ee_info`: the size of the next link's packets, where that was the matter.
+    pub(crate) info: u32,
+    /// `SO_EE_OFFENDER`: who found the error.
+    pub(crate) offender: Option<IpAddr>,
+}
+
+impl ExtendedError {
+    pub(crate) fn find(mut control: &[u8]) -> Option<Self> {
+        while let Some((level, kind, data, rest)) = next_control(control) {
+            if let (IPPROTO_IP, IP_RECVERR) | (IPPROTO_IPV6, IPV6_RECVERR) = (level, kind) {
+                return Self::decode(data);
+            }
+            control = rest;
+        }
+        None
+    }
+
+    /// The error number, the origin, the type, the code, a byte of padding, the information, and
+    /// data that is not needed; then a socket address.
+    fn decode(data: &[u8]) -> Option<Self> {
+        let (
+            [
+                _,
+                _,
+                _,
+                _,
+                origin,
+                kind,
+                code,
+                _,
+                i0,
+                i1,
+                i2,
+                i3,
+                _,
+                _,
+                _,
+                _,
+            ],
+            address,
+        ) = data.split_first_chunk()?;
+        Some(Self {
+            origin: *origin,
+            kind: *kind,
+            code: *code,
+            info: u32::from_ne_bytes([*i0, *i1, *i2, *i3]),
+            offender: offender(address),
+        })
+    }
+}
+
+/// The IP address in a socket address; `AF_UNSPEC` is none.
+fn offender(address: &[u8]) -> Option<IpAddr> {
+    let (family, rest) = address.split_first_chunk()?;
+    // Behind the family: the port, and in IPv6 the flow label.
+    match i32::from(u16::from_ne_bytes(*family)) {
+        libc::AF_INET => {
+            let address = rest.get(2..)?.first_chunk::<4>()?;
+            Some(Ipv4Addr::from(*address).into())
+        }
+        libc::AF_INET6 => {
+            let address = rest.get(6..)?.first_chunk::<16>()?;
+            Some(Ipv6Addr::from(*address).to_canonical())
+        }
+        _ => None,
     }
 }
 
@@ -244,8 +321,12 @@ mod tests {
     use super::*;
 
     fn message(kind: i32, data: &[u8]) -> Vec<u8> {
+        message_of(IPPROTO_SCTP, kind, data)
+    }
+
+    fn message_of(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
         let mut bytes = (HEADER + data.len()).to_ne_bytes().to_vec();
-        bytes.extend(IPPROTO_SCTP.to_ne_bytes());
+        bytes.extend(level.to_ne_bytes());
         bytes.extend(kind.to_ne_bytes());
         bytes.extend(data);
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
@@ -326,6 +407,36 @@ mod tests {
                 assert_eq!(info.segment_size, None);
             }
         }
+    }
+
+    #[test]
+    fn an_extended_error_has_the_layout_of_the_c_struct() {
+        let mut data = 111_u32.to_ne_bytes().to_vec();
+        data.extend([2, 3, 4, 0]);
+        data.extend(1280_u32.to_ne_bytes());
+        data.extend([0; 4]);
+        data.extend(u16::try_from(libc::AF_INET).unwrap().to_ne_bytes());
+        data.extend([0, 0, 192, 0, 2, 254]);
+        data.extend([0; 8]);
+        let control = |data: &[u8]| {
+            let other = message_of(IPPROTO_IP, IP_TOS, &[0]);
+            let this = message_of(IPPROTO_IP, IP_RECVERR, data);
+            ExtendedError::find(&[other, this].concat())
+        };
+        let expected = ExtendedError {
+            origin: 2,
+            kind: 3,
+            code: 4,
+            info: 1280,
+            offender: Some("192.0.2.254".parse().unwrap()),
+        };
+        assert_eq!(control(&data), Some(expected));
+        for cut in 0..data.len() {
+            let read = control(&data[..cut]);
+            assert_eq!(read.is_some(), cut >= 16, "{cut}");
+            assert!(cut >= 24 || read.is_none_or(|error| error.offender.is_none()));
+        }
+        assert_eq!(ExtendedError::find(&[]), None);
     }
 
     #[test]

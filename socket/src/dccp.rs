@@ -488,7 +488,7 @@ impl DatagramSocket for DccpSocket {
         let mut buffer = BytesMut::new();
         for _ in 0..MAX_DRAINED {
             match self.recv(&mut buffer) {
-                Ok(Received::Datagram(_)) => {}
+                Ok(Received::Datagram(_) | Received::Icmp { .. }) => {}
                 Ok(Received::Closed(_)) | Err(_) => break,
             }
         }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use transport::Rejection;
+
 use crate::Protocol;
 
 /// A protocol that cannot be had from this kernel.
@@ -226,6 +228,8 @@ pub enum ConnectError {
     Refused,
     /// There is no way to the peer.
     Unreachable(io::Error),
+    /// The network said that the peer's stack cannot be reached.
+    Rejected(Rejection),
     /// The peer did not answer in time.
     TimedOut,
     /// The cancel descriptor became readable.
@@ -278,6 +282,7 @@ impl fmt::Display for ConnectError {
             Self::Bind(error) => error.fmt(f),
             Self::Refused => f.write_str("connection refused: nobody listens there"),
             Self::Unreachable(error) => write!(f, "the peer cannot be reached: {error}"),
+            Self::Rejected(rejection) => rejection.fmt(f),
             Self::TimedOut => f.write_str("the peer did not answer in time"),
             Self::Cancelled => f.write_str("cancelled"),
             Self::ServiceCode(code) => write!(

@@ -85,6 +85,7 @@ mod ending;
 mod error;
 mod fragment;
 pub mod hangup;
+mod icmp;
 mod probe;
 mod raw;
 mod sctp;

@@ -8,15 +8,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use bytes::{Buf, Bytes, BytesMut};
 use socket2::{Domain, MsgHdr, SockAddr, Socket, Type};
-use transport::{
-    CloseReason, Datagram, DatagramSocket, Ecn, Finish, Path, Received, SendError, Transmit,
-};
+use transport::{Datagram, DatagramSocket, Ecn, Finish, Path, Received, SendError, Transmit};
 
 use crate::address::{self, IPPROTO_DCCP, IPPROTO_SCTP};
 use crate::control::{PacketControl, PacketInfo, ecn_of};
 use crate::error::{BindError, ConnectError, SocketError};
-use crate::udp::{Control, PacketConfig, passing, set_buffers, source_address};
-use crate::{Protocol, ending, fragment, probe, sys};
+use crate::icmp::ErrorQueue;
+use crate::udp::{Control, PacketConfig, set_buffers, source_address};
+use crate::{Protocol, fragment, probe, sys};
 
 /// The longest packet, its IPv4 header included.
 const MAX_PACKET: usize = 64 * 1024;
@@ -53,9 +52,7 @@ pub struct RawSocket {
     local: IpAddr,
     /// The port that is taken; `None` until the first packet is sent, whose source port it is.
     port: Option<u16>,
-    connected: bool,
-    /// Whether ICMP said that the peer does not take the protocol.
-    refused: bool,
+    icmp: ErrorQueue,
     /// How many bytes are sent of a train of which the rest would block.
     resume: usize,
 }
@@ -88,8 +85,7 @@ impl RawSocket {
             socket,
             local: address.ip(),
             port: Some(address.port()),
-            connected: false,
-            refused: false,
+            icmp: ErrorQueue::default(),
             resume: 0,
         })
     }
@@ -122,8 +118,7 @@ impl RawSocket {
             socket,
             local,
             port: None,
-            connected: true,
-            refused: false,
+            icmp: ErrorQueue::default(),
             resume: 0,
         })
     }
@@ -147,8 +142,7 @@ impl RawSocket {
             socket,
             local,
             port: None,
-            connected: false,
-            refused: false,
+            icmp: ErrorQueue::default(),
             resume: 0,
         })
     }
@@ -156,6 +150,15 @@ impl RawSocket {
     /// This end's address: the wildcard where packets to all of them are taken.
     pub const fn local_ip(&self) -> IpAddr {
         self.local
+    }
+
+    /// Bytes of IP's header.
+    const fn header(&self) -> usize {
+        if self.local.is_ipv4() {
+            IPV4_HEADER
+        } else {
+            40
+        }
     }
 
     fn send_packet(&self, transmit: &Transmit<Path>, packet: &[u8]) -> io::Result<()> {
@@ -243,6 +246,7 @@ fn open(protocol: Protocol, ipv6: bool, config: &PacketConfig) -> Result<Socket,
         sys::set_option(socket.as_fd(), level, option, &value.to_ne_bytes())
             .map_err(SocketError::option(name))
     };
+    ErrorQueue::enable(socket.as_fd(), ipv6)?;
     let probing = PMTUDISC_PROBE;
     if ipv6 {
         set(
@@ -269,14 +273,6 @@ fn bind(socket: &Socket, ip: IpAddr, address: SocketAddr) -> Result<(), BindErro
         .map_err(|error| BindError::new(address, error))
 }
 
-/// What ICMP says of a machine where nobody takes the protocol.
-fn is_refused(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ECONNREFUSED | libc::ENOPROTOOPT)
-    )
-}
-
 impl DatagramSocket for RawSocket {
     type Peer = Path;
 
@@ -296,7 +292,15 @@ impl DatagramSocket for RawSocket {
         }
         let size = transmit.segment_size.map_or(payload.len(), Into::into);
         for packet in payload[self.resume.min(payload.len())..].chunks(size.max(1)) {
-            match self.send_packet(transmit, packet) {
+            let mut sent = self.send_packet(transmit, packet);
+            if let Err(error) = &sent
+                && error.kind() != io::ErrorKind::WouldBlock
+                && self.icmp.read(self.socket.as_fd(), self.header())
+            {
+                // It was about another packet.
+                sent = self.send_packet(transmit, packet);
+            }
+            match sent {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(SendError::WouldBlock);
@@ -304,10 +308,6 @@ impl DatagramSocket for RawSocket {
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
                     self.resume = 0;
                     return Err(SendError::TooBig);
-                }
-                Err(error) if self.connected && is_refused(&error) => {
-                    self.refused = true;
-                    return Err(ending::after_end(self.socket.as_fd(), CloseReason::Refused));
                 }
                 Err(_) => {}
             }
@@ -328,15 +328,11 @@ impl DatagramSocket for RawSocket {
             let received = sys::recv_message_from(fd, buffer, MAX_PACKET, &mut control.0);
             let (message, peer) = match received {
                 Ok(received) => received,
-                // What came before is read first: it may say why the peer is gone.
-                Err(error) if self.connected && is_refused(&error) => {
-                    self.refused = true;
-                    continue;
+                Err(error) => {
+                    let header = self.header();
+                    let fd = self.socket.as_fd();
+                    return self.icmp.after(fd, self.local, header, error);
                 }
-                Err(error) if self.refused && error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Received::Closed(CloseReason::Refused));
-                }
-                Err(error) => return Err(passing(error)),
             };
             let info = PacketInfo::find(&control.0[..message.control_len]);
             let bytes = buffer.split_to(message.len).freeze();

@@ -38,7 +38,7 @@ pub(crate) fn recv_message(
     limit: usize,
     control: &mut [u8],
 ) -> io::Result<Message> {
-    receive(fd, into, limit, control, None)
+    receive(fd, into, limit, control, None, 0)
 }
 
 /// [`recv_message`] that tells who sent the message, too.
@@ -48,10 +48,42 @@ pub(crate) fn recv_message_from(
     limit: usize,
     control: &mut [u8],
 ) -> io::Result<(Message, SockAddr)> {
+    receive_named(fd, into, limit, control, 0)
+}
+
+/// [`recv_message_from`] that takes an entry of the error queue (`MSG_ERRQUEUE` of `recvmsg(2)`):
+/// what is told of a packet that was sent, its beginning, and where it went.
+#[cfg(target_os = "linux")]
+pub(crate) fn recv_error(
+    fd: BorrowedFd<'_>,
+    into: &mut BytesMut,
+    limit: usize,
+    control: &mut [u8],
+) -> io::Result<(Message, SockAddr)> {
+    receive_named(fd, into, limit, control, libc::MSG_ERRQUEUE)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn recv_error(
+    _fd: BorrowedFd<'_>,
+    _into: &mut BytesMut,
+    _limit: usize,
+    _control: &mut [u8],
+) -> io::Result<(Message, SockAddr)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn receive_named(
+    fd: BorrowedFd<'_>,
+    into: &mut BytesMut,
+    limit: usize,
+    control: &mut [u8],
+    flags: c_int,
+) -> io::Result<(Message, SockAddr)> {
     let mut name = SockAddrStorage::zeroed();
     let capacity = name.size_of();
     let mut len = capacity;
-    let message = receive(fd, into, limit, control, Some((&mut name, &mut len)))?;
+    let message = receive(fd, into, limit, control, Some((&mut name, &mut len)), flags)?;
     // SAFETY: the kernel wrote an address of `len` bytes, and what it did not write is zero, which
     // is a value for every field.
     let name = unsafe { SockAddr::new(name, len.min(capacity)) };
@@ -64,6 +96,7 @@ fn receive(
     limit: usize,
     control: &mut [u8],
     name: Option<(&mut SockAddrStorage, &mut libc::socklen_t)>,
+    flags: c_int,
 ) -> io::Result<Message> {
     let spare = into.spare_capacity_mut();
     let mut part = libc::iovec {
@@ -85,7 +118,8 @@ fn receive(
     }
     // SAFETY: `header` points to one part, one control buffer and one place for an address, or
     // none, all valid for writes of the lengths it gives and borrowed for the whole call.
-    let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+    let received =
+        unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags | libc::MSG_DONTWAIT) };
     let len = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     let len = len.min(part.iov_len);
     // SAFETY: the kernel wrote the first `len` bytes of the spare room, and `len` is not more than

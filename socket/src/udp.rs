@@ -8,14 +8,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use bytes::BytesMut;
 use quinn_udp::{EcnCodepoint, UdpSocketState};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use transport::{
-    CloseReason, Datagram, DatagramSocket, Ecn, Finish, Path, Received, SendError, Transmit,
-};
+use transport::{Datagram, DatagramSocket, Ecn, Finish, Path, Received, SendError, Transmit};
 
 use crate::address;
 use crate::control::{PACKET_CONTROL, PacketInfo};
 use crate::error::{BindError, ConnectError, SocketError};
-use crate::{ending, fragment, sys};
+use crate::icmp::ErrorQueue;
+use crate::{fragment, sys};
 
 /// The most bytes that one receive call gives: a train of datagrams that the kernel gathered.
 const MAX_RECEIVED: usize = 64 * 1024;
@@ -56,10 +55,7 @@ pub struct UdpSocket {
     socket: Socket,
     state: UdpSocketState,
     local: SocketAddr,
-    /// Whether it has one peer only, so that ICMP's "port unreachable" is the peer's.
-    connected: bool,
-    /// Whether that was said.
-    refused: bool,
+    icmp: ErrorQueue,
     max_payload: usize,
     /// How many bytes are sent of a train that had to be cut, and of which the rest would block.
     resume: usize,
@@ -69,7 +65,6 @@ impl fmt::Debug for UdpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UdpSocket")
             .field("local", &self.local)
-            .field("connected", &self.connected)
             .finish_non_exhaustive()
     }
 }
@@ -84,13 +79,12 @@ impl UdpSocket {
     pub fn bind(address: SocketAddr, config: &PacketConfig) -> Result<Self, BindError> {
         let socket = open(address.is_ipv6(), config)?;
         bind(&socket, address)?;
-        Self::new(socket, false).map_err(|error| BindError::new(address, error))
+        Self::new(socket).map_err(|error| BindError::new(address, error))
     }
 
     /// Takes and sends the datagrams of one peer, `remote`, from `local` or from the address that
     /// the kernel chooses, and from a port of its own (RFC 6773 §3.8: "A DCCP client ... SHOULD
-    /// use a distinct UDP source port"). Waits for nothing. That nobody listens at `remote` is
-    /// then told by a receive call, where ICMP tells it.
+    /// use a distinct UDP source port"). Waits for nothing.
     ///
     /// # Errors
     ///
@@ -107,16 +101,15 @@ impl UdpSocket {
         socket
             .connect(&SockAddr::from(remote))
             .map_err(ConnectError::new)?;
-        Self::new(socket, true).map_err(ConnectError::new)
+        Self::new(socket).map_err(ConnectError::new)
     }
 
-    fn new(socket: Socket, connected: bool) -> io::Result<Self> {
+    fn new(socket: Socket) -> io::Result<Self> {
         let local = address::local(&socket)?;
         Ok(Self {
             state: UdpSocketState::new((&socket).into())?,
             socket,
-            connected,
-            refused: false,
+            icmp: ErrorQueue::default(),
             max_payload: if local.is_ipv4() {
                 MAX_PAYLOAD_IPV4
             } else {
@@ -130,6 +123,11 @@ impl UdpSocket {
     /// This end's address, with the port that was got.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Bytes of the headers of IP and UDP.
+    const fn headers(&self) -> usize {
+        if self.local.is_ipv4() { 20 + 8 } else { 40 + 8 }
     }
 
     /// How many datagrams of `size` bytes one system call can send.
@@ -194,6 +192,7 @@ fn open(ipv6: bool, config: &PacketConfig) -> Result<Socket, SocketError> {
             .map_err(SocketError::option("IPV6_V6ONLY"))?;
     }
     set_buffers(&socket, config.receive_buffer, config.send_buffer)?;
+    ErrorQueue::enable(socket.as_fd(), ipv6)?;
     Ok(socket)
 }
 
@@ -253,7 +252,14 @@ impl DatagramSocket for UdpSocket {
         if transmit.may_fragment {
             fragment::set_allowed(self.socket.as_fd(), ipv6, true);
         }
-        let sent = self.send_train(transmit, payload);
+        let mut sent = self.send_train(transmit, payload);
+        if let Err(error) = &sent
+            && error.kind() != io::ErrorKind::WouldBlock
+            && self.icmp.read(self.socket.as_fd(), self.headers())
+        {
+            // It was about another packet.
+            sent = self.send_train(transmit, payload);
+        }
         if transmit.may_fragment {
             fragment::set_allowed(self.socket.as_fd(), ipv6, false);
         }
@@ -261,31 +267,18 @@ impl DatagramSocket for UdpSocket {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::WouldBlock),
             Err(error) if quinn_udp::is_msg_size_err(&error) => Err(SendError::TooBig),
-            Err(error) if self.connected && is_refused(&error) => {
-                self.refused = true;
-                Err(ending::after_end(self.socket.as_fd(), CloseReason::Refused))
-            }
             Err(_) => Ok(()),
         }
     }
 
     fn recv(&mut self, buffer: &mut BytesMut) -> io::Result<Received<Path>> {
-        let received = receive(&self.socket, buffer);
-        // The kernel tells an error before the datagrams that came before it, one of which may
-        // say why the peer is gone.
-        let received = match received {
-            Err(error) if self.connected && is_refused(&error) => {
-                self.refused = true;
-                receive(&self.socket, buffer)
-            }
-            received => received,
-        };
-        match received {
-            Err(error) if self.refused && error.kind() == io::ErrorKind::WouldBlock => {
-                Ok(Received::Closed(CloseReason::Refused))
-            }
-            Err(error) => Err(passing(error)),
+        match receive(&self.socket, buffer) {
             Ok(datagram) => Ok(Received::Datagram(datagram)),
+            Err(error) => {
+                let headers = self.headers();
+                let fd = self.socket.as_fd();
+                self.icmp.after(fd, self.local.ip(), headers, error)
+            }
         }
     }
 
@@ -327,30 +320,6 @@ pub(crate) struct Control(pub(crate) [u8; PACKET_CONTROL]);
 impl Default for Control {
     fn default() -> Self {
         Self([0; PACKET_CONTROL])
-    }
-}
-
-fn is_refused(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::ConnectionRefused
-}
-
-/// An error of a packet socket that does not end it: the next call may succeed. What the network
-/// reports of one peer is no reason to forget the others.
-pub(crate) fn passing(error: io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(
-            libc::ECONNREFUSED
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-            | libc::EHOSTDOWN
-            | libc::ENETDOWN
-            | libc::ENOBUFS
-            | libc::ENOMEM
-            | libc::EPROTO
-            | libc::ENOPROTOOPT
-            | libc::EMSGSIZE,
-        ) => io::ErrorKind::Interrupted.into(),
-        _ => error,
     }
 }
 

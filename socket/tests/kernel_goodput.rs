@@ -60,6 +60,7 @@ fn drain<S: DatagramSocket<Peer = ()> + AsFd>(socket: &mut S) -> (usize, usize, 
                 messages += usize::from(datagram.end_of_message);
                 last = now();
             }
+            Some(Received::Icmp { .. }) => {}
             Some(Received::Closed(_)) => return (bytes, messages, last, true),
             None => return (bytes, messages, last, false),
         }

@@ -270,6 +270,7 @@ where
                 arrived += datagram.payload.len() as u64;
                 last = clock();
             }
+            Ok(Received::Icmp { .. }) => {}
             Ok(Received::Closed(_)) => break,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let mut entries = [Entry::new(receiver.as_fd(), Interest::Read)];

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use dccp::packet::ResetCode;
 use dccp::{ConnectionId, Endpoint, Event, ServiceCode};
-use proto::machine::{CloseReason, Datagram, Ecn, Transmit};
+use proto::machine::{CloseReason, Datagram, Ecn, Icmp, IcmpKind, Transmit};
 
+use crate::icmp::Rejection;
 use crate::path::Path;
 use crate::stack::{Fill, NoRoom, Refusal, Stack, StackEvent, StackSendError};
 
@@ -29,6 +30,8 @@ pub struct DccpStack {
     client: DccpClient,
     /// Those begun here that are not made yet.
     connecting: BTreeSet<ConnectionId>,
+    /// The rejection that was told last.
+    rejection: Option<Rejection>,
 }
 
 impl DccpStack {
@@ -38,6 +41,7 @@ impl DccpStack {
             endpoint,
             client,
             connecting: BTreeSet::new(),
+            rejection: None,
         }
     }
 
@@ -63,6 +67,26 @@ impl Stack for DccpStack {
             payload: packet.payload,
         };
         self.endpoint.handle_packet(now, datagram);
+    }
+
+    fn handle_icmp(&mut self, now: Instant, path: Path, icmp: &Icmp) {
+        match icmp.kind {
+            IcmpKind::Unreachable(why) => {
+                self.rejection = Some(Rejection::new(why, path, icmp.from));
+                let reach = if why.is_final() {
+                    dccp::Reach::Peer
+                } else {
+                    dccp::Reach::Way
+                };
+                let path = to_dccp(path);
+                self.endpoint
+                    .handle_unreachable(now, path, &icmp.quoted, reach);
+            }
+            IcmpKind::TooBig { limit } => {
+                let path = to_dccp(path);
+                self.endpoint.handle_too_big(now, path, &icmp.quoted, limit);
+            }
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -114,7 +138,7 @@ impl Stack for DccpStack {
                 Event::Writable => StackEvent::Writable,
                 Event::Settled => continue,
                 Event::Closed(why) if self.connecting.remove(&id) => {
-                    StackEvent::Refused(refusal(why))
+                    StackEvent::Refused(refusal(why, self.rejection))
                 }
                 Event::Closed(why) => StackEvent::Closed(reason(why)),
             };
@@ -192,12 +216,13 @@ const fn reason(why: dccp::CloseReason) -> CloseReason {
         dccp::CloseReason::Reset(_)
         | dccp::CloseReason::Protocol(_)
         | dccp::CloseReason::Aborted => CloseReason::Aborted,
-        dccp::CloseReason::TimedOut | dccp::CloseReason::Unreachable => CloseReason::TimedOut,
+        dccp::CloseReason::TimedOut => CloseReason::TimedOut,
+        dccp::CloseReason::Unreachable => CloseReason::Refused,
     }
 }
 
 /// What the end of a connection means that was not made yet: RFC 4340 §5.6 has the codes.
-const fn refusal(why: dccp::CloseReason) -> Refusal {
+fn refusal(why: dccp::CloseReason, rejection: Option<Rejection>) -> Refusal {
     match why {
         dccp::CloseReason::Reset(reset) => match reset.code {
             ResetCode::NO_CONNECTION | ResetCode::CONNECTION_REFUSED => Refusal::NobodyListens,
@@ -208,7 +233,7 @@ const fn refusal(why: dccp::CloseReason) -> Refusal {
         },
         dccp::CloseReason::Protocol(_) => Refusal::Negotiation,
         dccp::CloseReason::TimedOut => Refusal::TimedOut,
-        dccp::CloseReason::Unreachable => Refusal::NoStack,
+        dccp::CloseReason::Unreachable => rejection.map_or(Refusal::TimedOut, Refusal::Rejected),
         dccp::CloseReason::Graceful | dccp::CloseReason::Aborted => Refusal::Aborted,
     }
 }
@@ -222,10 +247,11 @@ mod tests {
     #[test]
     fn each_reset_code_of_a_handshake_has_its_meaning() {
         let refused = |code| {
-            refusal(dccp::CloseReason::Reset(Reset {
+            let reset = Reset {
                 code: ResetCode(code),
                 data: [0; 3],
-            }))
+            };
+            refusal(dccp::CloseReason::Reset(reset), None)
         };
         assert_eq!(refused(3), Refusal::NobodyListens);
         assert_eq!(refused(7), Refusal::NobodyListens);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use proto::machine::{CloseReason, Datagram, Disposition, Machine, Transmit};
+use proto::machine::{CloseReason, Datagram, Disposition, Icmp, Machine, Transmit};
 
 use crate::connection::Application;
 use crate::deadlines::{Deadline, Deadlines};
@@ -514,7 +514,7 @@ fn send_all<S: Stack, M: Machine<Peer = ()>>(
 /// What the end of a connection means that was not made yet.
 const fn refusal(why: CloseReason) -> Refusal {
     match why {
-        CloseReason::Refused => Refusal::NoStack,
+        CloseReason::Refused => Refusal::NobodyListens,
         CloseReason::TimedOut => Refusal::TimedOut,
         CloseReason::Graceful
         | CloseReason::Aborted
@@ -533,6 +533,11 @@ impl<S: Stack, V: Service> Machine for Host<S, V> {
 
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<Path>) {
         self.stack.handle_packet(now, datagram);
+        self.drain_stack(now);
+    }
+
+    fn handle_icmp(&mut self, now: Instant, path: Path, icmp: &Icmp) {
+        self.stack.handle_icmp(now, path, icmp);
         self.drain_stack(now);
     }
 

@@ -17,6 +17,7 @@ mod dccp;
 mod deadlines;
 mod gate;
 mod host;
+mod icmp;
 mod pace;
 mod path;
 mod pump;
@@ -35,10 +36,12 @@ pub use connection::{Application, Buffers, Connection, Discard, Turn};
 pub use deadlines::{Deadline, Deadlines};
 pub use gate::{Admission, Gate};
 pub use host::{ClientHost, Host, Progress};
+pub use icmp::Rejection;
 pub use pace::Limits;
 pub use path::Path;
 pub use proto::machine::{
-    CloseReason, Datagram, Delivery, Disposition, Ecn, Machine, Room, StreamId, Transmit,
+    CloseReason, Datagram, Delivery, Disposition, Ecn, Icmp, IcmpKind, Machine, Room, StreamId,
+    Transmit, Unreachable,
 };
 pub use pump::{Flow, Pump};
 pub use resident::{Resident, Turns};

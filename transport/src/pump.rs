@@ -26,6 +26,8 @@ pub enum Flow {
     Blocked,
     /// The budget is spent: call again without waiting.
     Budget,
+    /// The socket was interrupted, which may have taken a while: call again with the time of then.
+    Interrupted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,12 +170,20 @@ where
                         self.settle(now);
                     }
                 }
+                Ok(Received::Icmp { peer, icmp }) => {
+                    if self.phase == Phase::Running {
+                        self.machine.handle_icmp(now, peer, &icmp);
+                        self.settle(now);
+                    }
+                }
                 Ok(Received::Closed(why)) => {
                     self.ended(now, why);
                     return Flow::Idle;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flow::Idle,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    return Flow::Interrupted;
+                }
                 Err(_) => {
                     self.ended(now, CloseReason::Failed);
                     return Flow::Idle;

@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use proto::machine::{CloseReason, Datagram, Ecn, StreamId, Transmit};
+use proto::machine::{CloseReason, Datagram, Ecn, Icmp, IcmpKind, StreamId, Transmit, Unreachable};
 use sctp::cause::CauseCode;
 use sctp::{AssociationId, Endpoint, Event, PathChange, SendOptions};
 
+use crate::icmp::Rejection;
 use crate::path::Path;
 use crate::stack::{Fill, NoRoom, Refusal, Stack, StackEvent, StackSendError};
 
@@ -82,6 +83,8 @@ pub struct SctpStack {
     outgoing: Outgoing,
     /// Those begun here that are not made yet.
     connecting: BTreeSet<AssociationId>,
+    /// The rejection that was told last.
+    rejection: Option<Rejection>,
     observer: Option<Observer>,
     /// On which path the peer's packets come to a client, and how many in a row came on another.
     incoming: Option<(Path, u32)>,
@@ -137,6 +140,7 @@ impl SctpStack {
             endpoint: Endpoint::new(config, seed),
             client,
             connecting: BTreeSet::new(),
+            rejection: None,
             observer: None,
             incoming: None,
         }
@@ -219,6 +223,27 @@ impl Stack for SctpStack {
             payload: packet.payload,
         };
         self.endpoint.handle_packet(now, datagram);
+    }
+
+    fn handle_icmp(&mut self, _now: Instant, path: Path, icmp: &Icmp) {
+        match icmp.kind {
+            // RFC 9260 §10 ICMP3: SCTP has no such message of its own; only UDP has.
+            IcmpKind::Unreachable(Unreachable::Port) if path.remote.port() == 0 => {}
+            IcmpKind::Unreachable(why) => {
+                self.rejection = Some(Rejection::new(why, path, icmp.from));
+                let reach = if why.is_final() {
+                    sctp::Reach::Peer
+                } else {
+                    sctp::Reach::Way
+                };
+                let path = to_sctp(path);
+                self.endpoint.handle_unreachable(path, &icmp.quoted, reach);
+            }
+            IcmpKind::TooBig { limit } => {
+                let path = to_sctp(path);
+                self.endpoint.handle_too_big(path, &icmp.quoted, limit);
+            }
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -308,7 +333,7 @@ impl Stack for SctpStack {
                 // What is queued is still delivered; the end follows.
                 Event::Settled | Event::PeerClosing => continue,
                 Event::Closed(why) if self.connecting.remove(&id) => {
-                    StackEvent::Refused(refusal(why))
+                    StackEvent::Refused(refusal(why, self.rejection))
                 }
                 Event::Closed(why) => StackEvent::Closed(reason(why)),
             };
@@ -408,13 +433,15 @@ const fn reason(why: sctp::CloseReason) -> CloseReason {
         | sctp::CloseReason::AbortedByPeer(_)
         | sctp::CloseReason::ProtocolViolation => CloseReason::Aborted,
         sctp::CloseReason::ConnectTimeout | sctp::CloseReason::Unreachable => CloseReason::TimedOut,
+        sctp::CloseReason::Rejected => CloseReason::Refused,
     }
 }
 
 /// What the end of an association means that was not made yet. An ABORT without a cause is what
 /// answers an INIT to a port that nobody listens at (RFC 9260 §8.4 and §5.1).
-const fn refusal(why: sctp::CloseReason) -> Refusal {
+fn refusal(why: sctp::CloseReason, rejection: Option<Rejection>) -> Refusal {
     match why {
+        sctp::CloseReason::Rejected => rejection.map_or(Refusal::TimedOut, Refusal::Rejected),
         sctp::CloseReason::AbortedByPeer(None) => Refusal::NobodyListens,
         sctp::CloseReason::AbortedByPeer(Some(CauseCode::OUT_OF_RESOURCE)) => Refusal::Busy,
         sctp::CloseReason::AbortedByPeer(Some(
@@ -436,13 +463,13 @@ mod tests {
 
     #[test]
     fn the_end_of_a_handshake_has_its_meaning() {
-        let by_peer = |cause| refusal(sctp::CloseReason::AbortedByPeer(cause));
+        let by_peer = |cause| refusal(sctp::CloseReason::AbortedByPeer(cause), None);
         assert_eq!(by_peer(None), Refusal::NobodyListens);
         assert_eq!(by_peer(Some(CauseCode::OUT_OF_RESOURCE)), Refusal::Busy);
         let missing = Some(CauseCode::MISSING_PARAMETER);
         assert_eq!(by_peer(missing), Refusal::Negotiation);
         assert_eq!(by_peer(Some(CauseCode(200))), Refusal::Aborted);
-        let silence = refusal(sctp::CloseReason::ConnectTimeout);
+        let silence = refusal(sctp::CloseReason::ConnectTimeout, None);
         assert_eq!(silence, Refusal::TimedOut);
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
-use proto::machine::{CloseReason, Datagram, Transmit};
+use proto::machine::{CloseReason, Datagram, Icmp, Transmit};
 
 /// A non-blocking socket that carries datagrams.
 pub trait DatagramSocket {
@@ -53,6 +53,13 @@ pub trait DatagramSocket {
 pub enum Received<P> {
     /// A datagram, a piece of one, or a train.
     Datagram(Datagram<P>),
+    /// What the network said of a packet that was sent.
+    Icmp {
+        /// Whom it was sent to.
+        peer: P,
+        /// What was said.
+        icmp: Icmp,
+    },
     /// The session's end; nothing follows.
     Closed(CloseReason),
 }

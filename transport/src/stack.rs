@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use proto::machine::{CloseReason, Datagram, Room, Transmit};
+use proto::machine::{CloseReason, Datagram, Icmp, Room, Transmit};
 
+use crate::icmp::Rejection;
 use crate::path::Path;
 
 /// A transport protocol without I/O: many connections on one packet socket, listener and client
@@ -22,6 +23,11 @@ pub trait Stack {
 
     /// Tells that the time [`Self::poll_timeout`] named has come.
     fn handle_timeout(&mut self, now: Instant);
+
+    /// Tells what the network said of a packet that was sent on `path`. To be believed only if what
+    /// it quotes shows that it is about a packet of this stack; even then an established
+    /// connection outlives what may pass.
+    fn handle_icmp(&mut self, now: Instant, path: Path, icmp: &Icmp);
 
     /// Tells that the packet polled last was not sent, because the path takes at most `limit`
     /// bytes.
@@ -118,8 +124,8 @@ pub enum StackEvent {
 /// Why a connection did not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The peer's machine is there, but nobody takes the packets there: no stack, no UDP port.
-    NoStack,
+    /// The network said that packets do not reach a stack of the peer's.
+    Rejected(Rejection),
     /// The peer is there, but nobody listens at the port.
     NobodyListens,
     /// The peer listens at the port, but for another DCCP service code.
@@ -137,7 +143,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoStack => "nobody takes the packets there",
+            Self::Rejected(rejection) => return rejection.fmt(f),
             Self::NobodyListens => "nobody listens there",
             Self::ServiceCode => "the peer has another service code",
             Self::Busy => "the peer has no room for another connection",

@@ -41,6 +41,13 @@ pub(crate) const WIRE_TESTS: &[Tool] = &[tool("unshare", "util-linux"), tool("ts
 /// What the tests of the program let talk to it: usrsctp's client.
 pub(crate) const PEERS: &[Tool] = &[tool("/usr/lib/usrsctp/http_client", "libusrsctp-examples")];
 
+/// What the tests of `probe` make firewalls of, in network namespaces.
+pub(crate) const FIREWALLS: &[Tool] = &[
+    tool("nft", "nftables"),
+    tool("ip", "iproute2"),
+    tool("unshare", "util-linux"),
+];
+
 /// What the tests of the program look at its pages with, and letters for it.
 pub(crate) const BROWSER: &[Tool] = &[
     tool("chromium", "chromium"),

@@ -65,6 +65,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         packages::KERNEL_TESTS,
         packages::WIRE_TESTS,
         packages::PEERS,
+        packages::FIREWALLS,
         packages::BROWSER,
         packages::FUZZ,
     ])?;

@@ -8,6 +8,7 @@ mod completions;
 mod demo;
 mod get;
 mod man;
+mod probe;
 mod serve;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) use self::completions::Completions;
 pub(crate) use self::demo::Demo;
 pub(crate) use self::get::{Get, Showing};
 pub(crate) use self::man::Man;
+pub(crate) use self::probe::Probe;
 pub(crate) use self::serve::{Files, LogFormat, LogLevel, Serve};
 
 /// What one types first, for the help and the manual.
@@ -45,6 +47,8 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     /// Fetch targets and save them
     Get(Box<Get>),
+    /// Tell whether SCTP and DCCP pass to a host, and in what
+    Probe(Probe),
     /// Show it: serve and fetch a page, a picture and a video, with their packets
     Demo(Demo),
     /// Write the manual: a page for each command, for man(1)

@@ -10,7 +10,7 @@ use socket::stop::Stop;
 use socket::{
     ConnectError, DccpConfig, DccpSocket, RawSocket, SctpConfig, SctpSocket, SocketError, UdpSocket,
 };
-use transport::{Application, DatagramSocket};
+use transport::{Application, DatagramSocket, Unreachable};
 
 use super::job::Job;
 use super::metered::Gauge;
@@ -271,6 +271,7 @@ const fn may_be_the_carrier(error: &ConnectError) -> bool {
             error,
             ConnectError::Refused
                 | ConnectError::Unreachable(_)
+                | ConnectError::Rejected(_)
                 | ConnectError::TimedOut
                 | ConnectError::Io(_)
         )
@@ -330,6 +331,17 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
                 Carrier::Udp(_) => "is the server running, on this port and this --udp-port?",
                 Carrier::Kernel | Carrier::Raw => "is the server running, on this port?",
             }),
+        ),
+        ConnectError::Rejected(rejection) => (
+            Code::Connect,
+            match rejection.why {
+                Unreachable::Port => Some("is the server running, with this --udp-port?"),
+                Unreachable::Protocol => Some(exit::TRY_UDP),
+                Unreachable::Prohibited => {
+                    Some("another carrier (--via) or --udp-port may pass; cli probe tells which")
+                }
+                Unreachable::Network | Unreachable::Host => None,
+            },
         ),
         ConnectError::ServiceCode(_) => (
             Code::Connect,

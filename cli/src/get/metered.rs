@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use transport::{
-    Datagram, DccpStack, Fill, NoRoom, Path, SctpStack, Stack, StackEvent, StackSendError, Transmit,
+    Datagram, DccpStack, Fill, Icmp, NoRoom, Path, SctpStack, Stack, StackEvent, StackSendError,
+    Transmit,
 };
 
 use super::rate::Meter;
@@ -186,6 +187,10 @@ impl<K: Known> Stack for Metered<K> {
         self.change(|figures| add(&mut figures.packets_received, count));
         self.stack.handle_packet(now, packet);
         self.measure();
+    }
+
+    fn handle_icmp(&mut self, now: Instant, path: Path, icmp: &Icmp) {
+        self.stack.handle_icmp(now, path, icmp);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

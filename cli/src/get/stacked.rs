@@ -317,7 +317,8 @@ fn sctp_stack(
 /// A refusal as the kernel's sockets tell it.
 fn explain(why: Refusal, service_code: u32) -> ConnectError {
     match why {
-        Refusal::NoStack | Refusal::NobodyListens => ConnectError::Refused,
+        Refusal::NobodyListens => ConnectError::Refused,
+        Refusal::Rejected(rejection) => ConnectError::Rejected(rejection),
         Refusal::ServiceCode => ConnectError::ServiceCode(service_code),
         Refusal::Busy => ConnectError::Busy,
         Refusal::Negotiation => {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use transport::{Datagram, Fill, NoRoom, Path, Stack, StackEvent, StackSendError, Transmit};
+use transport::{Datagram, Fill, Icmp, NoRoom, Path, Stack, StackEvent, StackSendError, Transmit};
 
 use super::figures::Measured;
 use super::{Eye, Watch, Watcher};
@@ -51,6 +51,10 @@ impl<S: Measured> Stack for Watched<S> {
     fn handle_packet(&mut self, now: Instant, packet: Datagram<Path>) {
         self.stack.handle_packet(now, packet);
         self.sample();
+    }
+
+    fn handle_icmp(&mut self, now: Instant, path: Path, icmp: &Icmp) {
+        self.stack.handle_icmp(now, path, icmp);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

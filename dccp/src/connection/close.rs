@@ -7,7 +7,7 @@ use super::output::Output;
 use super::state::{Phase, Repetition};
 use super::{CloseReason, Connection, Role, Settlement, Timer, Wish};
 use crate::Seq;
-use crate::endpoint::{Context, Ecn};
+use crate::endpoint::{Context, Ecn, Reach};
 use crate::packet::{Kind, Reset, ResetCode};
 
 /// Close and CloseReq are repeated after two round trips, not sooner than this.
@@ -41,11 +41,17 @@ impl Connection {
         self.give_up(cx, now, CloseReason::Aborted);
     }
 
-    /// The network says that the packet `seq` of ours did not reach the peer: fatal in REQUEST
-    /// only.
-    pub(crate) fn on_unreachable(&mut self, cx: &mut Context, seq: Seq) {
-        let sent = seq.is_within(self.numbers.iss, self.numbers.gss);
-        if matches!(self.phase, Phase::Request(_)) && sent {
+    /// The network says that the packet `seq` of ours did not reach the peer. In REQUEST that is
+    /// fatal; later only if the peer does not take our packets, and this one is in flight, as
+    /// its number must be for ICMP to be believed (RFC 4340 §14.1).
+    pub(crate) fn on_unreachable(&mut self, cx: &mut Context, seq: Seq, reach: Reach) {
+        let numbers = &self.numbers;
+        let fatal = if matches!(self.phase, Phase::Request(_)) {
+            seq.is_within(numbers.iss, numbers.gss)
+        } else {
+            reach == Reach::Peer && seq.is_within(numbers.gar, numbers.gss)
+        };
+        if fatal {
             self.end(cx, CloseReason::Unreachable, false);
         }
     }

@@ -160,7 +160,8 @@ impl Mtu {
     /// The path takes packets of at most `limit` bytes; the packet that showed it may say more.
     fn on_limit(&mut self, limit: usize) {
         self.ceiling = match self.search {
-            Search::Sent { size, .. } if size <= limit => Ceiling::Failed(size),
+            // A socket that says "less than that" does not know how much: it is found from below.
+            Search::Sent { size, .. } if size <= limit + 1 => Ceiling::Failed(size),
             Search::Sent { .. } => Ceiling::Allowed(limit),
             // A size that was in use is refused, and why is not known.
             Search::Wanted { .. } | Search::Rest if limit >= self.current => {
@@ -424,6 +425,25 @@ mod tests {
             Some(1200),
             "whether it was that after all"
         );
+    }
+
+    #[test]
+    fn a_socket_that_does_not_know_its_limit_is_not_asked_for_each_size_below() {
+        let mut mtu = Mtu::new(&Config::default(), LOCALHOST);
+        let start = crate::test_support::start();
+        let (mut probes, takes) = (0, 1472);
+        while let Some(size) = mtu.next_probe() {
+            probes += 1;
+            let seq = Seq::new(probes);
+            mtu.on_probe_sent(start, seq, size, Duration::ZERO);
+            if size <= takes {
+                assert!(mtu.on_sync_ack(seq));
+            } else {
+                mtu.on_limit(size - 1);
+            }
+        }
+        assert_eq!(mtu.size(), takes);
+        assert_eq!(probes, 7);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) use context::{Context, TRAIN_BYTES};
 use deadlines::Deadlines;
 pub(crate) use limit::Bucket;
 use random::Random;
-pub use types::{ConnectError, ConnectionId, Datagram, Ecn, Event, Path, Transmit};
+pub use types::{ConnectError, ConnectionId, Datagram, Ecn, Event, Path, Reach, Transmit};
 
 /// Ports that clients choose from (RFC 6335 §6).
 const FIRST_DYNAMIC_PORT: u16 = 49_152;

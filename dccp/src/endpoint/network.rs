@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Endpoint, Path, Route, Target};
+use super::{Endpoint, Path, Reach, Route, Target};
 use crate::Seq;
 use crate::config::LEAST_PACKET;
 
@@ -62,8 +62,9 @@ impl Endpoint {
     }
 
     /// Tells of an ICMP message that the peer, its port or its protocol cannot be reached. That
-    /// ends a connection in REQUEST whose packet it names; others go on, as it may pass.
-    pub fn handle_unreachable(&mut self, now: Instant, path: Path, embedded: &[u8]) {
+    /// ends a connection in REQUEST whose packet it names. Others end only if the peer does not
+    /// take their packets, and one in flight is named.
+    pub fn handle_unreachable(&mut self, now: Instant, path: Path, embedded: &[u8], reach: Reach) {
         let Some(packet) = Embedded::read(embedded) else {
             return;
         };
@@ -71,7 +72,7 @@ impl Endpoint {
             return;
         };
         if let Some((cx, connection)) = self.connection_in(slot) {
-            connection.on_unreachable(cx, seq);
+            connection.on_unreachable(cx, seq, reach);
             self.finish(now, slot);
         }
     }

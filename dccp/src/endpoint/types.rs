@@ -101,6 +101,15 @@ pub enum Event {
     Closed(CloseReason),
 }
 
+/// How far packets came that the network says did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Not to the peer's host: this may pass.
+    Way,
+    /// To the peer's host, which does not take such packets.
+    Peer,
+}
+
 /// Why a connection was not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectError {

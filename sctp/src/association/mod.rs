@@ -356,6 +356,14 @@ impl Association {
         self.lose_unsent(now);
     }
 
+    /// A router on the way to this path's address takes no larger packets. What it dropped is known
+    /// to be lost by what follows, as any loss.
+    pub(crate) fn on_too_big(&mut self, path: usize, limit: usize) {
+        if self.paths[path].mtu.set_limit(limit) {
+            self.on_packet_size(path);
+        }
+    }
+
     /// Makes an address of the peer the primary path, if it has that address.
     pub(crate) fn set_primary(&mut self, cx: &mut Context<'_>, now: Instant, address: IpAddr) {
         if let Some(path) = self.paths.find(address) {

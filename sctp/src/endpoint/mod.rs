@@ -1,6 +1,7 @@
 //! Many associations on one packet socket.
 
 mod connections;
+mod icmp;
 mod limiter;
 mod outside;
 mod setup;

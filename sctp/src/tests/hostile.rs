@@ -17,7 +17,7 @@ pub(super) fn answers(pair: &mut Pair, to: usize) -> Vec<String> {
         .collect()
 }
 
-fn peer_tag(pair: &Pair) -> u32 {
+pub(super) fn peer_tag(pair: &Pair) -> u32 {
     let line = pair
         .ladder
         .lines()

@@ -4,6 +4,7 @@ mod data;
 mod ending;
 mod handshake;
 mod hostile;
+mod icmp;
 mod limits;
 mod pair;
 mod paths;

@@ -144,6 +144,7 @@ pub(crate) fn datagram<S: DatagramSocket<Peer = ()> + AsFd>(
 ) -> Datagram<()> {
     match receive(socket, buffer) {
         Received::Datagram(datagram) => datagram,
+        Received::Icmp { icmp, .. } => panic!("{icmp:?}"),
         Received::Closed(why) => panic!("{why}"),
     }
 }
@@ -157,6 +158,7 @@ pub(crate) fn receive_all<S: DatagramSocket<Peer = ()> + AsFd>(
     loop {
         match receive(socket, &mut buffer) {
             Received::Datagram(datagram) => all.extend_from_slice(&datagram.payload),
+            Received::Icmp { .. } => {}
             Received::Closed(why) => return (all, why),
         }
     }
@@ -217,7 +219,7 @@ pub(crate) fn push<S: DatagramSocket<Peer = ()> + AsFd>(
             );
             // As every driver does: whatever is reported may be input.
             match socket.recv(&mut buffer) {
-                Ok(Received::Datagram(_)) => {}
+                Ok(Received::Datagram(_) | Received::Icmp { .. }) => {}
                 Ok(Received::Closed(why)) => panic!("{why}"),
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
             }

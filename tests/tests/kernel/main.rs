@@ -12,6 +12,7 @@ mod matrix;
 mod memory;
 mod network;
 mod peers;
+mod probe;
 mod process;
 mod repair;
 mod several;
@@ -114,6 +115,7 @@ fn all_groups() -> Vec<Group> {
         repair::group(),
         failover::group(),
         several::group(),
+        probe::group(),
     ]
 }
 

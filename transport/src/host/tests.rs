@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use proto::machine::{CloseReason, Datagram, Disposition, Machine, StreamId, Transmit};
+use proto::machine::{CloseReason, Datagram, Disposition, Icmp, Machine, StreamId, Transmit};
 
 use super::{Host, Progress};
 use crate::connection::Application;
@@ -108,6 +108,8 @@ impl Stack for Toy {
             }
         }
     }
+
+    fn handle_icmp(&mut self, _now: Instant, _path: Path, _icmp: &Icmp) {}
 
     fn handle_timeout(&mut self, _now: Instant) {}
 
@@ -569,7 +571,7 @@ fn the_end_of_the_socket_ends_every_connection() {
         let ended = Told::Closed(CloseReason::Refused);
         assert_eq!(pair.at_client(id).last(), Some(&ended));
     }
-    let refusal = Progress::Refused(Refusal::NoStack);
+    let refusal = Progress::Refused(Refusal::NobodyListens);
     assert_eq!(pair.client.progress(pending), refusal);
     pair.carry();
     assert_eq!(pair.client.disposition(), Disposition::Close);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pair::{Forged, Pair, client_config, messages, server_config};
 use crate::packet::{Kind, PacketType};
-use crate::{CloseReason, Config, Event, ServiceCode, State};
+use crate::{CloseReason, Config, Event, Reach, ServiceCode, State};
 
 #[test]
 fn dp3_a_lost_response_is_made_again_for_a_new_request_only() {
@@ -153,26 +153,32 @@ fn a_client_gives_up_after_three_minutes_of_requests_with_reset_code_2() {
 }
 
 #[test]
-fn icmp_ends_a_connection_in_request_and_no_other() {
+fn icmp_ends_a_connection_in_request_and_others_only_if_the_peer_takes_no_packets() {
     let (mut pair, a, _) = Pair::usual().connected();
     pair.a.send(pair.now, a, b"x").unwrap();
     pair.poll();
     let (_, _, bytes) = pair.to_z.pop_front().unwrap();
-    pair.a
-        .endpoint
-        .handle_unreachable(pair.now, super::pair::path(26), &bytes[..16]);
-    assert!(pair.a.endpoint.stats(a).is_some());
+    let say = |pair: &mut Pair, bytes: &[u8], reach| {
+        let path = super::pair::path(26);
+        pair.a
+            .endpoint
+            .handle_unreachable(pair.now, path, &bytes[..16], reach);
+    };
+    say(&mut pair, &bytes, Reach::Way);
+    assert!(pair.a.endpoint.stats(a).is_some(), "it may pass");
+    let mut forged = bytes.clone();
+    forged[15] ^= 1;
+    say(&mut pair, &forged, Reach::Peer);
+    assert!(pair.a.endpoint.stats(a).is_some(), "no such packet");
+    say(&mut pair, &bytes, Reach::Peer);
+    assert!(pair.a.endpoint.stats(a).is_none());
     let b = pair.connect();
     let (_, _, bytes) = pair.to_z.pop_front().unwrap();
     let mut forged = bytes.clone();
     forged[15] ^= 1;
-    pair.a
-        .endpoint
-        .handle_unreachable(pair.now, super::pair::path(26), &forged[..16]);
+    say(&mut pair, &forged, Reach::Way);
     assert!(pair.a.endpoint.stats(b).is_some());
-    pair.a
-        .endpoint
-        .handle_unreachable(pair.now, super::pair::path(26), &bytes[..16]);
+    say(&mut pair, &bytes, Reach::Way);
     assert!(pair.a.endpoint.stats(b).is_none());
     pair.poll();
     let events = pair.a.take_events();
