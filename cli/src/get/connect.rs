@@ -298,6 +298,9 @@ const fn is_about_this_machine(error: &ConnectError) -> bool {
     )
 }
 
+/// What to do where there is no way to the server.
+const IS_IT_UP: &str = "is the address right, and the network up?";
+
 fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError) -> Failure {
     let protocol = job.protocol;
     let (code, hint) = match &error {
@@ -340,7 +343,7 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
                 Unreachable::Prohibited => {
                     Some("another carrier (--via) or --udp-port may pass; cli probe tells which")
                 }
-                Unreachable::Network | Unreachable::Host => None,
+                Unreachable::Network | Unreachable::Host => Some(IS_IT_UP),
             },
         ),
         ConnectError::ServiceCode(_) => (
@@ -350,10 +353,7 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
         ConnectError::Aborted => (Code::Aborted, Some(exit::TRY_AGAIN)),
         ConnectError::Busy => (Code::Connect, Some("try again later")),
         ConnectError::Negotiation(_) => (Code::Connect, Some("leave out --ccid")),
-        ConnectError::Unreachable(_) | ConnectError::Io(_) => (
-            Code::Connect,
-            Some("is the address right, and the network up?"),
-        ),
+        ConnectError::Unreachable(_) | ConnectError::Io(_) => (Code::Connect, Some(IS_IT_UP)),
     };
     let failure = match &error {
         ConnectError::Socket(SocketError::NotAvailable(missing)) => Failure::new(code, missing),
