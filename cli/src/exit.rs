@@ -70,12 +70,12 @@ impl Code {
             Self::Write => "cannot write",
             Self::Timeout => "time is up, or nobody answers",
             Self::Range => "the server did not honour the range",
-            Self::Redirects => "too many redirects",
+            Self::Redirects => "the server led elsewhere too often, or in a circle",
             Self::Send => "sending failed",
             Self::Receive => "receiving failed",
             Self::TooLarge => "larger than --max-filesize",
             Self::NotAvailable => "the protocol is not available on this machine",
-            Self::Digest => "the bytes do not agree with the server's digest",
+            Self::Digest => "the bytes do not agree with the server's digest, or with --sha256",
             Self::Aborted => "aborted by the peer",
             Self::Unverified => {
                 "received over DCCP from a server that says nothing to check it with"

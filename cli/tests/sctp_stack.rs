@@ -5,6 +5,10 @@
     reason = "tests of programs that run in real time"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "sctp_stack/flood.rs"]
+mod flood;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

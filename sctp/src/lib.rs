@@ -17,15 +17,16 @@
 //! - Several addresses at each end: heartbeats, proof of addresses, failure and return
 //!   ([`Event::PathChange`]). No address is told to a peer that is not in [`Config::addresses`].
 //! - Congestion control of RFC 9260 and CUBIC (RFC 9438) behind [`congestion::Congestion`], with
-//!   pacing; loss detection by miss indications, later packets and lateness (RFC 8985), probes for
+//!   pacing and ECN (RFC 4960 Appendix A, [`Config::ecn`]); loss detection by miss indications, later packets and lateness (RFC 8985), probes for
 //!   a lost tail.
 //! - The packet size of each path by probing (RFC 8899), and trains of packets of one size for UDP
-//!   GSO and GRO.
+//!   GSO and GRO. What was cut for larger packets than the path comes to take is marked for IP to
+//!   fragment ([`Transmit::may_fragment`]).
 //! - FORWARD-TSN is understood (RFC 3758, RFC 8260), never sent.
 //!
 //! # What is not
 //!
-//! AUTH, ASCONF, RE-CONFIG, ECN and zero checksums: a peer that offers them is told so in the
+//! AUTH, ASCONF, RE-CONFIG and zero checksums: a peer that offers them is told so in the
 //! protocol's own way, and goes on without.
 //!
 //! # The contract

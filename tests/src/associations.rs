@@ -186,7 +186,8 @@ impl Talker {
         let mut addresses = vec![carried(carrier, index)];
         if second {
             addresses.push(carried(carrier, index + SECOND));
-            config.addresses = vec![addresses[1].ip()];
+            // All of them: an INIT that is sent again may come from the second.
+            config.addresses = addresses.iter().map(SocketAddr::ip).collect();
         }
         Self {
             endpoint: Endpoint::new(config, [seed; 32]),

@@ -105,6 +105,7 @@ pub struct Ended {
 ///
 /// If more than one run in a hundred fails in weather that is not hopeless: a handshake that is
 /// lost again and again may end in a report, and no more than that.
+#[expect(clippy::print_stdout, reason = "it is what a soak is run for")]
 pub fn soak(sizes: &[u64], mut run: impl FnMut(u64, u64, Weather) -> Ended) {
     let (seeds, from) = (number("SOAK_SEEDS", 5), number("SOAK_FROM", 1));
     let (only_size, only_loss) = (number("SOAK_SIZE", 0), number("SOAK_LOSS", u64::MAX));

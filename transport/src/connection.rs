@@ -132,13 +132,17 @@ where
             if !self.readable {
                 break;
             }
-            match self.pump.receive(now, batch, &mut buffers.receive) {
+            let received = self.pump.receive(now, batch, &mut buffers.receive);
+            match received {
                 Flow::Idle | Flow::Blocked => self.readable = false,
-                Flow::Budget => {}
+                Flow::Budget | Flow::Interrupted => {}
             }
             let answered = self.flush(now, buffers);
             if flow != Flow::Budget {
                 flow = answered;
+            }
+            if received == Flow::Interrupted {
+                break;
             }
         }
         if self.pump.is_ended() {
@@ -181,8 +185,10 @@ where
                     self.pump.rest();
                     return Flow::Idle;
                 }
-                Flow::Idle | Flow::Budget if budget == 0 => return Flow::Budget,
-                Flow::Idle | Flow::Budget => {}
+                Flow::Idle | Flow::Budget | Flow::Interrupted if budget == 0 => {
+                    return Flow::Budget;
+                }
+                Flow::Idle | Flow::Budget | Flow::Interrupted => {}
             }
         }
     }

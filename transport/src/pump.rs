@@ -26,6 +26,8 @@ pub enum Flow {
     Blocked,
     /// The budget is spent: call again without waiting.
     Budget,
+    /// The socket was interrupted, which may have taken a while: call again with the time of then.
+    Interrupted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +181,9 @@ where
                     return Flow::Idle;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flow::Idle,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    return Flow::Interrupted;
+                }
                 Err(_) => {
                     self.ended(now, CloseReason::Failed);
                     return Flow::Idle;

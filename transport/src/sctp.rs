@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use proto::machine::{CloseReason, Datagram, Ecn, Icmp, IcmpKind, StreamId, Transmit, Unreachable};
 use sctp::cause::CauseCode;
 use sctp::{AssociationId, Endpoint, Event, PathChange, SendOptions};
@@ -80,6 +80,7 @@ pub struct SctpStack {
     endpoint: Endpoint,
     client: SctpClient,
     max_message: usize,
+    outgoing: Outgoing,
     /// Those begun here that are not made yet.
     connecting: BTreeSet<AssociationId>,
     /// The rejection that was told last.
@@ -87,6 +88,33 @@ pub struct SctpStack {
     observer: Option<Observer>,
     /// On which path the peer's packets come to a client, and how many in a row came on another.
     incoming: Option<(Path, u32)>,
+}
+
+/// Where messages are written. The endpoint keeps each until it is acknowledged; short ones share a
+/// buffer, so that few of them cost an allocation.
+#[derive(Default)]
+struct Outgoing {
+    message: Vec<u8>,
+    shared: BytesMut,
+}
+
+/// Bytes of the longest message that is copied to a shared buffer, and of such a buffer.
+const SHORT: usize = 4 << 10;
+const SHARED: usize = 64 << 10;
+
+impl Outgoing {
+    /// What was written, for the endpoint.
+    fn take(&mut self) -> Bytes {
+        if self.message.len() > SHORT {
+            return std::mem::take(&mut self.message).into();
+        }
+        if self.shared.capacity() < self.message.len() {
+            self.shared.reserve(SHARED);
+        }
+        self.shared.extend_from_slice(&self.message);
+        self.message.clear();
+        self.shared.split().freeze()
+    }
 }
 
 /// After how many packets on another path it is said that they come there: probes of a path and
@@ -108,6 +136,7 @@ impl SctpStack {
     pub fn new(config: sctp::Config, seed: [u8; 32], client: SctpClient) -> Self {
         Self {
             max_message: config.max_message,
+            outgoing: Outgoing::default(),
             endpoint: Endpoint::new(config, seed),
             client,
             connecting: BTreeSet::new(),
@@ -344,7 +373,8 @@ impl Stack for SctpStack {
         id: AssociationId,
         fill: &mut Fill<'_>,
     ) -> Result<bool, StackSendError> {
-        let mut message = Vec::new();
+        // What was written and not sent then.
+        self.outgoing.message.clear();
         let mut full = false;
         let endpoint = &mut self.endpoint;
         let mut room = |stream: StreamId| {
@@ -353,7 +383,7 @@ impl Stack for SctpStack {
             full |= room == 0;
             room
         };
-        let Some(how) = fill(&mut room, &mut message) else {
+        let Some(how) = fill(&mut room, &mut self.outgoing.message) else {
             return if full {
                 Err(StackSendError::Full)
             } else {
@@ -366,7 +396,7 @@ impl Stack for SctpStack {
             unordered: false,
             immediate: how.immediate_ack,
         };
-        match self.endpoint.send(now, id, how, message.into()) {
+        match self.endpoint.send(now, id, how, self.outgoing.take()) {
             Ok(()) => Ok(true),
             Err(sctp::SendError::TooBig | sctp::SendError::Full) => Err(StackSendError::TooBig),
             Err(
@@ -441,6 +471,29 @@ mod tests {
         assert_eq!(by_peer(Some(CauseCode(200))), Refusal::Aborted);
         let silence = refusal(sctp::CloseReason::ConnectTimeout, None);
         assert_eq!(silence, Refusal::TimedOut);
+    }
+
+    #[test]
+    fn short_messages_share_a_buffer_and_long_ones_have_their_own() {
+        let mut outgoing = Outgoing::default();
+        let mut take = |filling, length| {
+            outgoing.message.resize(length, filling);
+            outgoing.take()
+        };
+        let mut kept = Vec::new();
+        let mut buffers = 0;
+        for number in 0..100 {
+            let message = take(number, 1000);
+            assert_eq!(message, vec![number; 1000]);
+            let follows = |before: &Bytes| before.as_ptr_range().end == message.as_ptr();
+            buffers += usize::from(!kept.last().is_some_and(follows));
+            kept.push(message);
+        }
+        assert_eq!(buffers, 2, "of 64 KiB");
+        let long = take(7, SHORT + 1);
+        assert_eq!(long, vec![7; SHORT + 1]);
+        let short = take(8, 1);
+        assert_eq!(short.as_ptr(), kept[99].as_ptr_range().end);
     }
 
     #[test]

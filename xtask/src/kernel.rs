@@ -16,7 +16,9 @@ use crate::{Result, build, packages};
 const GUESTS: [(&str, &[&str]); 2] = [
     (
         "plain",
-        &["matrix", "peers", "trace", "limits", "memory", "probe"],
+        &[
+            "matrix", "peers", "trace", "limits", "memory", "several", "probe",
+        ],
     ),
     ("netem", &["matrix-netem", "repair", "failover"]),
 ];

@@ -44,9 +44,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the files of a folder
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Fetch targets and save them
-    Get(Get),
+    Get(Box<Get>),
     /// Tell whether SCTP and DCCP pass to a host, and in what
     Probe(Probe),
     /// Show it: serve and fetch a page, a picture and a video, with their packets

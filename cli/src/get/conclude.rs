@@ -60,10 +60,11 @@ pub(super) fn conclude(
     if let Some(led) = response.and_then(|response| redirect::follow(job, response)) {
         let target = led?;
         if job.verbose {
+            let target = terminal::printable(target.to_string().as_bytes());
             terminal::note(format_args!("the server leads to {target}"));
         }
         return Err(Failed {
-            led: Some(target),
+            led: Some(Box::new(target)),
             ..Failure::new(Code::Status, "the server leads elsewhere").into()
         });
     }
@@ -144,7 +145,7 @@ fn note_answer(report: &mut Report, outcome: &Outcome) {
         report.http_code = response.status.code();
         report.size_header = download::head_text(response).len() as u64;
         let media = response.fields.single("Content-Type");
-        report.content_type = media.map(|media| String::from_utf8_lossy(media).into_owned());
+        report.content_type = media.map(terminal::printable);
     }
 }
 

@@ -15,28 +15,26 @@ use transport::{Application, DatagramSocket, Unreachable};
 use super::job::Job;
 use super::metered::Gauge;
 use super::race::race;
-use super::rate::Paced;
 use super::resolve::resolve;
 use super::stacked::{self, StackedDccp, StackedSctp};
 use crate::carrier::Carrier;
 use crate::exit::{self, Code, Failure};
-use crate::sight::Seen;
 use crate::{clock, terminal};
 
 /// A DCCP connection, in any carrier. `A` is what runs on a stack of our own.
 #[derive(Debug)]
 pub(super) enum Dccp<A: Application<Exchange>> {
     Kernel(DccpSocket),
-    Udp(Box<StackedDccp<A, Paced<Seen<UdpSocket>>>>),
-    Raw(Box<StackedDccp<A, Paced<Seen<RawSocket>>>>),
+    Udp(Box<StackedDccp<A, UdpSocket>>),
+    Raw(Box<StackedDccp<A, RawSocket>>),
 }
 
 /// An SCTP association, in any carrier, with the requests that were begun.
 #[derive(Debug)]
 pub(super) enum Sctp<A: Application<Requests>> {
     Kernel(SctpSocket, Requests),
-    Udp(Box<StackedSctp<A, Seen<UdpSocket>>>),
-    Raw(Box<StackedSctp<A, Seen<RawSocket>>>),
+    Udp(Box<StackedSctp<A, UdpSocket>>),
+    Raw(Box<StackedSctp<A, RawSocket>>),
 }
 
 /// Where to, and within what time.
@@ -122,6 +120,7 @@ pub(super) fn sctp<A: Application<Requests> + Send>(
                 let socket = SctpSocket::connect(remote, local, &config, left, cancel)?;
                 if let Ok((streams, _)) = socket.streams() {
                     requests.handle_streams(clock(), streams);
+                    attempt.gauge.has_streams(streams);
                 }
                 Ok(Sctp::Kernel(socket, requests))
             }

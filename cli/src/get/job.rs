@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::client::Wanted;
 use proto::fields::Fields;
@@ -55,6 +55,8 @@ pub(super) struct Job {
     pub(super) connect_timeout: Duration,
     pub(super) stall_timeout: Duration,
     pub(super) max_time: Option<Duration>,
+    /// When that is over, if it began with another target.
+    pub(super) deadline: Option<Instant>,
     pub(super) slowest: Option<Slowest>,
     /// In bytes a second.
     pub(super) limit_rate: Option<u64>,
@@ -288,6 +290,7 @@ fn job(
         connect_timeout: limits.connect_timeout,
         stall_timeout: limits.stall_timeout,
         max_time: limits.max_time,
+        deadline: None,
         slowest: looks_at_speed.then_some(slowest),
         limit_rate: limits.limit_rate,
         retries: limits.retries,
@@ -345,8 +348,13 @@ impl Job {
         self.destination == Destination::Stdout
     }
 
-    /// The same for `target`, to which the server leads.
-    pub(super) fn led_to(&self, args: &args::Get, target: Target) -> Result<Self, Failure> {
+    /// The same for `target`, to which the server leads. Time is up at `deadline`.
+    pub(super) fn led_to(
+        &self,
+        args: &args::Get,
+        target: Target,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Failure> {
         let mut fields = Fields::new();
         let is_secret = |name: &str| {
             let secrets = ["Authorization", "Cookie"];
@@ -371,6 +379,7 @@ impl Job {
             // The server has no say in what is written.
             destination: self.destination.clone(),
             watch: self.watch.clone(),
+            deadline,
             ..job
         })
     }

@@ -46,6 +46,11 @@ impl Gauge {
             .clone()
     }
 
+    /// Takes note of how many streams this end may send on.
+    pub(super) fn has_streams(&self, streams: u16) {
+        self.change(|figures| figures.streams = Some(streams));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Figures)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -70,7 +75,7 @@ impl Known for SctpStack {
         figures.retransmissions = Some(paths.map(|path| path.retransmissions).sum());
         figures.duplicates = Some(stats.duplicates);
         if let Some(path) = stats.paths.get(stats.current_path) {
-            figures.srtt = path.round_trip.map(|srtt| seconds(srtt));
+            figures.srtt = path.round_trip.map(seconds);
             figures.cwnd = Some(path.window as u64);
         }
     }

@@ -91,7 +91,7 @@ fn fetch_all(
             match ended {
                 Ended::Done => {}
                 Ended::Failed(code) => results[*place] = Some(code),
-                Ended::Led(target) => match job.led_to(args, target) {
+                Ended::Led { target, deadline } => match job.led_to(args, target, deadline) {
                     Ok(job) => led.push((*place, job)),
                     Err(failure) => results[*place] = Some(failure.report("get")),
                 },
@@ -204,7 +204,7 @@ struct Failed {
     /// How long the server asks to be left alone.
     pause: Option<Duration>,
     /// Where the server leads.
-    led: Option<Target>,
+    led: Option<Box<Target>>,
 }
 
 impl From<Failure> for Failed {

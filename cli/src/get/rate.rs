@@ -59,9 +59,11 @@ impl Meter {
         Self { rate, paid: None }
     }
 
-    /// Takes note of bytes that were taken. What was not taken in a pause is not made up for.
+    /// Takes note of bytes that were taken. What was not taken in a pause is made up for as far as
+    /// the pause was short.
     pub(super) fn take(&mut self, now: Instant, bytes: usize) {
-        let from = self.paid.map_or(now, |paid| paid.max(now));
+        let earliest = now.checked_sub(QUEUE).unwrap_or(now);
+        let from = self.paid.map_or(now, |paid| paid.max(earliest));
         self.paid = Some(from + time_for(bytes as u64, self.rate));
     }
 
@@ -121,11 +123,15 @@ impl<S: DatagramSocket> DatagramSocket for Paced<S> {
         let Some(meter) = &mut self.meter else {
             return self.socket.recv(buffer);
         };
-        // One connection has this thread for itself, and what it would do meanwhile is to wait.
-        if let Some(due) = meter.due(clock()) {
+        let now = clock();
+        let is_over = self.stop.is_stopped() || self.deadline.is_some_and(|over| over <= now);
+        if let Some(due) = meter.due(now).filter(|_| !is_over) {
+            // One connection has this thread for itself, and what it would do meanwhile is to wait.
             let until = self.deadline.map_or(due, |deadline| due.min(deadline));
             let mut entries = [Entry::new(self.stop.as_fd(), Interest::Read)];
             wait(&mut entries, Some(until))?;
+            // The turn ends here, so that the next one knows what time it is.
+            return Err(io::ErrorKind::Interrupted.into());
         }
         let received = self.socket.recv(buffer)?;
         if let Received::Datagram(datagram) = &received {
@@ -163,9 +169,12 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(meter.due(start), Some(start + second));
         assert_eq!(meter.due(start + second), None);
-        // A pause is not made up for.
+        // A pause is made up for as far as it was short.
         meter.take(start + 10 * second, 1000);
-        assert_eq!(meter.due(start + 10 * second), Some(start + 11 * second));
+        assert_eq!(
+            meter.due(start + 10 * second),
+            Some(start + 11 * second - QUEUE)
+        );
     }
 
     #[test]

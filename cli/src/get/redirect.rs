@@ -36,6 +36,7 @@ fn resolve(job: &Job, location: &[u8]) -> Result<Target, Failure> {
 fn check(job: &Job, target: Target, most: u32) -> Result<Target, Failure> {
     let been_there = |known: &Target| known.is_beside(&target) && known.path == target.path;
     if job.led_by.iter().chain([&job.target]).any(been_there) {
+        let target = terminal::printable(target.to_string().as_bytes());
         let message = format_args!("the server leads in a circle, again to {target}");
         return Err(Failure::new(Code::Redirects, message));
     }

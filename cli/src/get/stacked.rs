@@ -36,10 +36,11 @@ pub(super) struct Stacked<K: Stack, M: Machine<Peer = ()>, A: Application<M>, S>
 }
 
 /// A DCCP connection on which one exchange will run.
-pub(super) type StackedDccp<A, S> = Stacked<Metered<Watched<DccpStack>>, Exchange, A, S>;
+pub(super) type StackedDccp<A, S> =
+    Stacked<Metered<Watched<DccpStack>>, Exchange, A, Paced<Seen<S>>>;
 
 /// An SCTP association on which several exchanges run; the first was sent with the handshake.
-pub(super) type StackedSctp<A, S> = Stacked<Metered<Watched<SctpStack>>, Requests, A, S>;
+pub(super) type StackedSctp<A, S> = Stacked<Metered<Watched<SctpStack>>, Requests, A, Seen<S>>;
 
 impl<K, M, A, S> Stacked<K, M, A, S>
 where
@@ -128,7 +129,7 @@ pub(super) fn dccp_in_udp<A: Application<Exchange>>(
     job: &Job,
     attempt: Attempt<'_>,
     udp_port: u16,
-) -> Result<Box<StackedDccp<A, Paced<Seen<UdpSocket>>>>, ConnectError> {
+) -> Result<Box<StackedDccp<A, UdpSocket>>, ConnectError> {
     let remote = SocketAddr::new(attempt.remote.ip(), udp_port);
     let socket = UdpSocket::connect(remote, only(attempt.local)?, &packets(job))?;
     let address = socket.local_addr();
@@ -139,7 +140,7 @@ pub(super) fn dccp_in_udp<A: Application<Exchange>>(
 pub(super) fn dccp_in_ip<A: Application<Exchange>>(
     job: &Job,
     attempt: Attempt<'_>,
-) -> Result<Box<StackedDccp<A, Paced<Seen<RawSocket>>>>, ConnectError> {
+) -> Result<Box<StackedDccp<A, RawSocket>>, ConnectError> {
     let local = only(attempt.local)?;
     let socket = RawSocket::connect(Protocol::Dccp, attempt.remote, local, &packets(job))?;
     let address = SocketAddr::new(socket.local_ip(), 0);
@@ -151,7 +152,7 @@ fn dccp<A, S>(
     attempt: Attempt<'_>,
     socket: S,
     address: SocketAddr,
-) -> Result<Box<StackedDccp<A, Paced<Seen<S>>>>, ConnectError>
+) -> Result<Box<StackedDccp<A, S>>, ConnectError>
 where
     A: Application<Exchange>,
     S: DatagramSocket<Peer = Path> + AsFd,
@@ -173,7 +174,7 @@ pub(super) fn sctp_in_udp<A: Application<Requests>>(
     attempt: Attempt<'_>,
     udp_port: u16,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, Seen<UdpSocket>>>, ConnectError> {
+) -> Result<Box<StackedSctp<A, UdpSocket>>, ConnectError> {
     let Attempt { remote, local, .. } = attempt;
     let config = PacketConfig::default();
     let socket = if several(job, remote, local) {
@@ -191,7 +192,7 @@ pub(super) fn sctp_in_ip<A: Application<Requests>>(
     job: &Job,
     attempt: Attempt<'_>,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, Seen<RawSocket>>>, ConnectError> {
+) -> Result<Box<StackedSctp<A, RawSocket>>, ConnectError> {
     let Attempt { remote, local, .. } = attempt;
     let config = PacketConfig::default();
     let socket = if several(job, remote, local) {
@@ -209,7 +210,7 @@ fn sctp<A, S>(
     socket: S,
     address: SocketAddr,
     requests: Requests,
-) -> Result<Box<StackedSctp<A, Seen<S>>>, ConnectError>
+) -> Result<Box<StackedSctp<A, S>>, ConnectError>
 where
     A: Application<Requests>,
     S: DatagramSocket<Peer = Path> + AsFd,

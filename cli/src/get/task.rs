@@ -55,8 +55,11 @@ pub(super) enum Ended {
     Done,
     /// People were told.
     Failed(Code),
-    /// The server leads there.
-    Led(Target),
+    /// The server leads there, and time is up then.
+    Led {
+        target: Target,
+        deadline: Option<Instant>,
+    },
 }
 
 impl<'a> Task<'a> {
@@ -88,7 +91,8 @@ impl<'a> Task<'a> {
         let progress = &mut self.progress;
         progress.report.began = Some(now);
         if self.output.is_none() {
-            progress.deadline = self.job.max_time.map(|limit| now + limit);
+            let limit = self.job.max_time;
+            progress.deadline = self.job.deadline.or(limit.map(|limit| now + limit));
             progress.last_attempt = self.job.retry_max_time.map(|limit| now + limit);
             match self.job.open_output() {
                 Ok(output) => self.output = Some(output),
@@ -124,15 +128,15 @@ impl Progress {
         may_begin_anew: bool,
         result: Result<(), Failed>,
     ) -> Option<Duration> {
-        let failed = match result {
-            Err(failed) => failed,
-            Ok(()) => {
-                self.end(job, None);
-                return None;
-            }
+        let Err(failed) = result else {
+            self.end(job, None);
+            return None;
         };
         if let Some(target) = failed.led {
-            self.state = State::Ended(Ended::Led(target));
+            self.state = State::Ended(Ended::Led {
+                target: *target,
+                deadline: self.deadline,
+            });
             return None;
         }
         self.go_on = failed.go_on.unwrap_or(self.go_on);

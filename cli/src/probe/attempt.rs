@@ -217,7 +217,7 @@ impl Attempt {
         let size = |host: &ClientHost<K, Note, Discard>| size(host.stack(), id);
         let mut packet_size = None;
         let until = clock() + LONGEST_LOOK;
-        while self.measure {
+        while self.measure && clock() < until {
             packet_size = size(connection.machine()).or(packet_size);
             let known = (packet_size, heard.get());
             let ended = driver_std::run_until(
@@ -226,7 +226,7 @@ impl Attempt {
                 until.min(clock() + QUIET),
                 None,
             );
-            if !matches!(ended, Ok(Until::Done)) || clock() >= until {
+            if !matches!(ended, Ok(Until::Done)) {
                 break;
             }
         }

@@ -181,8 +181,9 @@ fn over_sctp_a_rate_closes_the_window_and_nothing_is_lost() {
     let arguments = ["--limit-rate", "1M", "--json", "-s"];
     let output = ends_with(0, &mut server.place.get(folder.path(), "/x", &arguments));
     let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
-    // A server that was not told to wait would have sent again what nobody read.
-    assert_eq!(report["duplicates"], 0, "{report}");
+    // A server that was not told to wait would send again what nobody reads, over and over; one
+    // that waits probes the closed window now and then (RFC 9260 §6.1 A).
+    assert!(report["duplicates"].as_u64().unwrap() < 10, "{report}");
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dccp::ServiceCode;
 use proto::machine::{CloseReason, Datagram, Disposition, Machine, StreamId, Transmit};
 use socket::stop::Stop;
@@ -160,7 +159,7 @@ impl Machine for Script {
 
     fn handle_datagram(&mut self, _: Instant, datagram: Datagram<()>) {
         let heard = self.heard.entry(datagram.stream).or_default();
-        heard.extend_from_slice(&Bytes::from(datagram.payload));
+        heard.extend_from_slice(&datagram.payload);
         if !heard.ends_with(b"\r\n\r\n") {
             return;
         }

@@ -101,3 +101,34 @@ fn the_first_to_answer_wins_and_auto_still_goes_through_the_carriers() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{told}");
     assert!(told.contains("[::1]:8080: "), "{told}");
 }
+
+#[test]
+fn a_resolver_that_is_silent_is_not_waited_for_longer_than_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let resolv = folder.path().join("resolv.conf");
+    fs::write(&resolv, "nameserver 127.0.0.1\n").unwrap();
+    // What listens at the name server's port takes its questions for broken DCCP, and is silent.
+    let world = "ip link set lo up && mount --bind \"$0\" /etc/resolv.conf || exit 99
+        \"$1\" serve --proto dccp --via udp --udp-port 53 . 2>told &
+        until grep -q listening told; do kill -0 $! || exit 99; sleep 0.05; done
+        \"$@\"; code=$?; kill $!; exit $code";
+    for limit in ["--connect-timeout", "--max-time"] {
+        let began = Instant::now();
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "--net", "sh", "-c", world])
+            .arg(&resolv)
+            .arg(env!("CARGO_BIN_EXE_cli"))
+            .args(["get", limit, "0.5", "--retries", "0", "slow.test/x"])
+            .current_dir(folder.path())
+            .output();
+        let output = match output {
+            Ok(output) if !matches!(output.status.code(), Some(1 | 99)) => output,
+            Ok(output) => return eprintln!("not run: no namespaces: {}", stderr(&output)),
+            Err(error) => return eprintln!("not run: no unshare(1): {error}"),
+        };
+        assert_eq!(output.status.code(), Some(28), "{}", stderr(&output));
+        assert!(stderr(&output).contains("finding the address of \"slow.test\" took too long"));
+        // The system's resolver waits 5 s for each of two tries.
+        assert!(began.elapsed() < Duration::from_secs(8));
+    }
+}

@@ -118,3 +118,17 @@ fn what_is_secret_stays_with_the_server_it_was_for() {
         "{then}"
     );
 }
+
+#[test]
+fn the_time_for_all_of_it_is_for_all_places_together() {
+    let server = Odd::start("sctp", |request| {
+        if path(request) == "/end" {
+            return vec![Vec::new()];
+        }
+        answer("302 Found", "Location: /end\r\n", "")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["-L", "-m", "1", "--retries", "0", "-w", "%{url_effective}"];
+    let output = ends_with(28, &mut server.place.get(folder.path(), "/", &arguments));
+    assert!(stdout(&output).ends_with("/end"));
+}

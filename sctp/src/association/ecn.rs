@@ -19,9 +19,9 @@ use crate::types;
 /// Bytes of an ECNE and of a CWR.
 const LEN: usize = 8;
 
-/// Packets after the last reduction of a window when its end, a TSN, is too far behind to be told
-/// from what is ahead: a packet holds 127 chunks at most where TSNs are half their numbers apart.
-const REACH: u64 = 1 << 24;
+/// Packets after the last reduction of a window when its end, a TSN, is not compared any more: with
+/// the most chunks that a packet can hold, TSNs would soon be half their numbers ahead of it.
+const REACH: u64 = 1 << 19;
 
 /// A window of so few packets is as small as marks make it.
 const SMALL_WINDOW: usize = 4;

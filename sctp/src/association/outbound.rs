@@ -345,6 +345,18 @@ mod tests {
     }
 
     #[test]
+    fn si2_numbers_go_on_from_zero_after_the_last() {
+        let mut outbound = outbound();
+        outbound.send(on(3), Bytes::from_static(b"x")).unwrap();
+        outbound.streams[0].next = Mid::new(u32::MAX);
+        outbound.send(on(3), Bytes::from_static(b"y")).unwrap();
+        assert_eq!(
+            pieces(&mut outbound, true),
+            [(3, u32::MAX, 0, 1), (3, 0, 0, 1)]
+        );
+    }
+
+    #[test]
     fn st11_limits_of_what_is_taken() {
         let mut outbound = outbound();
         let of = |len| Bytes::from(vec![0; len]);

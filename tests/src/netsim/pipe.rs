@@ -22,7 +22,8 @@ pub struct Config {
     pub jitter: Duration,
     /// How many packets in a thousand are lost.
     pub loss: u32,
-    /// How many are lost in a row, on average; 0 and 1: each for itself.
+    /// How many are lost in a row, on average; 0 and 1: each for itself. No row goes on over a
+    /// pause of 100 ms.
     pub burst: u32,
     /// How many packets in a thousand arrive twice.
     pub duplication: u32,
@@ -212,6 +213,9 @@ pub(super) struct Copied {
     pub(super) payload: Bytes,
 }
 
+/// How long nothing is sent until losses in a row are over.
+const LULL: Duration = Duration::from_millis(100);
+
 /// What came of a packet.
 #[derive(Debug)]
 pub(super) struct Passed {
@@ -228,6 +232,8 @@ pub struct Pipe {
     stats: PipeStats,
     /// Whether losses are in a burst.
     bursting: bool,
+    /// When the last packet was sent.
+    last_sent: Option<Instant>,
     /// When everything that waits will have passed.
     passed: Option<Instant>,
     /// When the last packet arrives that is not late.
@@ -255,6 +261,7 @@ impl Pipe {
             choose: None,
             stats: PipeStats::default(),
             bursting: false,
+            last_sent: None,
             passed: None,
             last_arrival: None,
         }
@@ -298,7 +305,7 @@ impl Pipe {
             payload,
             ..
         } = sent;
-        let by_chance = self.by_chance();
+        let by_chance = self.by_chance(now);
         let jitter = self.random.up_to(self.config.jitter);
         self.stats.sent += 1;
         self.stats.sent_bytes += payload.len() as u64;
@@ -370,9 +377,9 @@ impl Pipe {
         })
     }
 
-    fn by_chance(&mut self) -> Fate {
+    fn by_chance(&mut self, now: Instant) -> Fate {
         // All are drawn each time, so that one number changed does not shift the others.
-        let lost = self.is_lost();
+        let lost = self.is_lost(now);
         let twice = self.random.happens(self.config.duplication);
         let late = self.random.happens(self.config.reordering);
         let damaged = self.random.happens(self.config.corruption);
@@ -388,7 +395,16 @@ impl Pipe {
 
     /// Two states, as Gilbert has them: in a burst everything is lost, else nothing. How likely
     /// each change is follows from the share of losses and the length of bursts.
-    fn is_lost(&mut self) -> bool {
+    fn is_lost(&mut self, now: Instant) -> bool {
+        // What loses packets in a row, such as a full queue, does not last for their number: else
+        // one that is sent again after each timeout would never get out of it.
+        if self
+            .last_sent
+            .replace(now)
+            .is_some_and(|last| now - last >= LULL)
+        {
+            self.bursting = false;
+        }
         let draw = self.random.within(0..1_000_000);
         let (loss, burst) = (
             u64::from(self.config.loss),

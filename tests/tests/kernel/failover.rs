@@ -71,7 +71,7 @@ fn one_of_two_paths_cut(lab: &Lab, driver: Driver) -> Outcome {
 /// A DATA chunk cannot be cut again (RFC 9260 §6.9): IP has to fragment what is in flight.
 fn packets_too_large(lab: &Lab, driver: Driver) -> Outcome {
     let (stall, told) = download(lab, driver, &[], &[], NARROW)?;
-    if !told.contains("packets of 1252 bytes pass") {
+    if !told.contains("packets of 1200 bytes pass") {
         return Err(format!("the server does not tell of the size:\n{told}").into());
     }
     Ok(format!("longest stall {} ms", stall.as_millis()))

@@ -22,10 +22,12 @@ type Check = fn(Cell, &Lab) -> Outcome;
 
 /// Each ill behaviour over each protocol and with each driver.
 pub(crate) fn group() -> Group {
-    let checks: [(&str, Check); 4] = [
+    let checks: [(&str, Check); 6] = [
         ("junk-after-request", Cell::junk_after_request),
         ("slow-senders", Cell::slow_senders),
         ("connection-limit", Cell::connection_limit),
+        ("connection-limit-of-one-peer", Cell::peer_limit),
+        ("another-user", Cell::another_user),
         ("stop-during-transfer", Cell::stop_during_transfer),
     ];
     let mut cases = Vec::new();
@@ -117,7 +119,32 @@ impl Cell {
 
     /// One client too many waits or is refused; as soon as there is room, it is served.
     fn connection_limit(self, lab: &Lab) -> Outcome {
-        let server = self.serve(lab, &["--max-connections", "4", "--request-timeout", "300"])?;
+        self.one_too_many(lab, "--max-connections")
+    }
+
+    /// The same where the limit is that of one address: the connection is accepted, and aborted.
+    fn peer_limit(self, lab: &Lab) -> Outcome {
+        self.one_too_many(lab, "--max-connections-per-peer")
+    }
+
+    /// A server that gave up root accepts and reads on what root opened.
+    fn another_user(self, lab: &Lab) -> Outcome {
+        let server = self.serve(lab, &["--user", "65534:65533"])?;
+        let status = fs::read_to_string(format!("/proc/{}/status", server.process.id()))?;
+        if !status.contains("Uid:\t65534\t65534\t65534\t65534\n") {
+            return Err(server.explain(status.into()));
+        }
+        for _ in 0..2 {
+            let code = self.get_page(lab, &server, &["--retries", "0", "--max-time", "60"])?;
+            if code != Some(0) {
+                return Err(server.explain(format!("a client ended with {code:?}").into()));
+            }
+        }
+        Ok(String::new())
+    }
+
+    fn one_too_many(self, lab: &Lab, limit: &str) -> Outcome {
+        let server = self.serve(lab, &[limit, "4", "--request-timeout", "300"])?;
         let mut holder = Running::start(self.peer(lab, "hold_connections.py", &server).arg("4"))?;
         holder.wait_for("holding", LIMIT)?;
         let refused = self.get_page(lab, &server, &["--retries", "0", "--max-time", "3"])?;

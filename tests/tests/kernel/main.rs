@@ -15,6 +15,7 @@ mod peers;
 mod probe;
 mod process;
 mod repair;
+mod several;
 mod suite;
 mod trace;
 mod wire;
@@ -113,6 +114,7 @@ fn all_groups() -> Vec<Group> {
         matrix::netem(),
         repair::group(),
         failover::group(),
+        several::group(),
         probe::group(),
     ]
 }

@@ -14,19 +14,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn group() -> Group {
     let mut cases = Vec::new();
     for proto in Proto::ALL {
-        let checks: [(&str, fn(Proto, &Lab) -> Outcome); 3] = [
-            ("server", server),
-            ("nobody", nobody),
-            ("listener", listener),
-        ];
-        for (name, check) in checks {
-            cases.push(Case::new(format!("{proto}/{name}"), move |lab: &Lab| {
-                check(proto, lab)
-            }));
-        }
-        cases.push(Case::new(format!("{proto}/raw"), move |lab: &Lab| {
-            raw(proto, lab)
-        }));
+        let mut add = |name: &str, check: fn(Proto, &Lab) -> Outcome| {
+            let name = format!("{proto}/{name}");
+            cases.push(Case::new(name, move |lab: &Lab| check(proto, lab)));
+        };
+        add("server", server);
+        add("nobody", nobody);
+        add("listener", listener);
+        add("raw", raw);
     }
     Group {
         name: "probe",

@@ -2,6 +2,7 @@
 
 mod ecn;
 mod files;
+mod flood;
 mod goodput;
 mod handshake;
 mod http;

@@ -188,6 +188,8 @@ fn chunk_type(number: &str) -> &'static str {
         "9" => "ERROR",
         "10" => "COOKIE-ECHO",
         "11" => "COOKIE-ACK",
+        "12" => "ECNE",
+        "13" => "CWR",
         "14" => "SHUTDOWN-COMPLETE",
         "64" => "I-DATA",
         "132" => "PAD",
@@ -205,6 +207,14 @@ impl Dissected {
     pub(crate) fn count_from(&self, source: &str) -> usize {
         let from = |packet: &&Packet| packet.source == source;
         self.packets.iter().filter(from).count()
+    }
+
+    /// Those from one address that hold such a chunk.
+    pub(crate) fn count_with(&self, source: &str, chunk: &str) -> usize {
+        let holds = |packet: &&Packet| {
+            packet.source == source && packet.kind.split(' ').any(|kind| kind == chunk)
+        };
+        self.packets.iter().filter(holds).count()
     }
 
     /// Checks that nothing is wrong with any of them.

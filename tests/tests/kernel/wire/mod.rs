@@ -287,7 +287,7 @@ fn all_good_as(bed: &Bed, dissect: fn(&Path) -> Result<Dissected, Failure>) -> O
 }
 
 /// Runs a client of `server`, which is to end with exit code `code`.
-fn run_to(code: i32, client: &mut Command, server: &Server) -> Result<(), Failure> {
+pub(crate) fn run_to(code: i32, client: &mut Command, server: &Server) -> Result<(), Failure> {
     let ended = process::run(client, LIMIT).and_then(|client| client.expect(code));
     ended.map(drop).map_err(|failure| server.explain(failure))
 }

@@ -24,11 +24,12 @@ pub(super) fn groups() -> Vec<Group<Bed>> {
     let mut groups = Vec::new();
     for over in CARRIERS {
         let names = match over {
-            Over::SctpInUdp => ["wire-sctp-udp", "wire-sctp-udp-loss"],
-            Over::Sctp | Over::Dccp => ["wire-sctp", "wire-sctp-loss"],
+            Over::SctpInUdp => ["wire-sctp-udp", "wire-sctp-udp-loss", "wire-sctp-udp-ecn"],
+            Over::Sctp | Over::Dccp => ["wire-sctp", "wire-sctp-loss", "wire-sctp-ecn"],
         };
         groups.push(group(over, names[0], None));
         groups.push(group(over, names[1], Some("loss 5%")));
+        groups.push(marks(over, names[2]));
     }
     groups
 }
@@ -99,6 +100,46 @@ fn group(over: Over, name: &'static str, netem: Option<&'static str>) -> Group<B
         parallel: 1,
         cases,
     }
+}
+
+/// What is marked instead of lost: each end tells the other, and confirms what it is told.
+fn marks(over: Over, name: &'static str) -> Group<Bed> {
+    let mut cases: Vec<Case<Bed>> = [End::Kernel, End::Ours]
+        .map(|server| {
+            let exchange = Exchange::new(over, server, Driver::Mio, Family::V4);
+            Case::new(format!("{}/{MEDIUM}", pair(server)), move |bed: &Bed| {
+                exchange.fetch(bed, MEDIUM)
+            })
+        })
+        .into();
+    cases.push(Case::new("capture", all_tell_of_marks));
+    Group {
+        name,
+        network: Faults {
+            over,
+            netem: Some("loss 2% ecn"),
+        },
+        parallel: 1,
+        cases,
+    }
+}
+
+fn all_tell_of_marks(bed: &Bed) -> Outcome {
+    let (file, _folder) = bed.finish_capture()?;
+    let packets = dissect::sctp(&file)?;
+    packets.expect_good()?;
+    let mut counts = Vec::new();
+    for end in [End::Ours, End::Kernel] {
+        let address = bed.address(end, Family::V4)?.to_string();
+        for chunk in ["ECNE", "CWR"] {
+            let count = packets.count_with(&address, chunk);
+            if count == 0 {
+                return Err(format!("no {chunk} of {end}").into());
+            }
+            counts.push(format!("{count} {chunk} of {end}"));
+        }
+    }
+    Ok(counts.join(", "))
 }
 
 /// The packets of one page, our stack at one end.
