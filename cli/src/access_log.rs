@@ -93,7 +93,7 @@ impl LogFile {
                     self.hangups = hangup::count();
                     let path = self.path.display();
                     tell(&format!(
-                        "the access log {path} cannot be opened anew: {error}\n"
+                        "the access log {path} cannot be opened anew: {error}; the old one goes on\n"
                     ));
                 }
             }

@@ -98,6 +98,7 @@ fn wrong_usage_is_explained() {
             &["get", "--sha256", "abc", "/x"],
             &["get", "-C", "--range", "0-1", "/x"],
             &["get", "-4", "-6", "/x"],
+            &["completions", "no-shell"],
             &["serve", "--bind", "localhost"],
             &[
                 "serve",

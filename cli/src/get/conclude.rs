@@ -244,7 +244,7 @@ fn saved_as(job: &Job, name: &Path, size: u64, started: Instant) {
         && let Err(error) = open::that_detached(&*unlike_an_option(name))
     {
         terminal::note(format_args!(
-            "no viewer could be started for {}: {}",
+            "no viewer could be started for {}: {}; open it by hand",
             terminal::printable(name.display().to_string().as_bytes()),
             terminal::printable(error.to_string().as_bytes())
         ));
