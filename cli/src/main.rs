@@ -17,6 +17,7 @@ mod terminal;
 mod url;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -50,8 +51,7 @@ fn complete(args: &args::Completions) -> Result<(), Code> {
     clap_complete::generate(args.shell, &mut Cli::command(), "cli", &mut script);
     match terminal::print(&script) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let message = format_args!("cannot write to stdout: {error}");
-            Err(Failure::new(Code::Write, message).report("completions"))
+            Err(Failure::cannot_write(Path::new("stdout"), &error).report("completions"))
         }
         Ok(()) | Err(_) => Ok(()),
     }

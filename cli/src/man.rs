@@ -10,7 +10,7 @@ use clap_mangen::Man;
 
 use crate::args::{self, Cli, EXAMPLES};
 use crate::exit::{Code, Failure};
-use crate::{probe, terminal};
+use crate::probe;
 
 /// Environment variables, with what they are for.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -117,7 +117,7 @@ const OF_COMMANDS: [(&str, &[(&str, &str)]); 6] = [
 
 /// Writes the pages.
 pub(crate) fn run(args: &args::Man) -> Result<(), Failure> {
-    fs::create_dir_all(&args.dir).map_err(|error| cannot_write(&args.dir, &error))?;
+    fs::create_dir_all(&args.dir).map_err(|error| Failure::cannot_write(&args.dir, &error))?;
     let mut cli = Cli::command().disable_help_subcommand(true);
     // Subcommands learn their full names.
     cli.build();
@@ -140,8 +140,8 @@ fn write_page(
     others: &[String],
 ) -> Result<(), Failure> {
     let file = folder.join(format!("{name}.1"));
-    let page = page(name, command, others).map_err(|error| cannot_write(&file, &error))?;
-    fs::write(&file, page).map_err(|error| cannot_write(&file, &error))
+    let page = page(name, command, others).map_err(|error| Failure::cannot_write(&file, &error))?;
+    fs::write(&file, page).map_err(|error| Failure::cannot_write(&file, &error))
 }
 
 fn page(name: &str, command: &Command, others: &[String]) -> io::Result<Vec<u8>> {
@@ -239,11 +239,6 @@ fn escaped(text: &str) -> String {
         }
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-fn cannot_write(name: &Path, error: &io::Error) -> Failure {
-    let name = terminal::printable(name.display().to_string().as_bytes());
-    Failure::new(Code::Write, format_args!("cannot write {name}: {error}"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -63,7 +64,8 @@ impl args::Transport {
             _ => Err(Failure::new(
                 Code::Usage,
                 "a client has one service code; --service-code was given several times",
-            )),
+            )
+            .hint("write it once")),
         }
     }
 }
@@ -239,7 +241,7 @@ fn further_fields(lines: &[String]) -> Result<Fields, Failure> {
         };
         let (name, value) = line.split_once(':').ok_or_else(|| failure(&"no colon"))?;
         if OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Err(failure(&"the server says this itself"));
+            return Err(failure(&"the server says this itself").hint("leave it out"));
         }
         fields.push(name, value.trim());
         // What cannot be asked cannot be answered either.
@@ -249,6 +251,15 @@ fn further_fields(lines: &[String]) -> Result<Fields, Failure> {
     Ok(fields)
 }
 
+/// What to do when a folder cannot be served.
+fn other_root(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "allow its users to read it, or name another folder",
+        _ if exit::is_out_of_files(error) => exit::MAKE_ROOM,
+        _ => "name the folder: cli serve FOLDER",
+    }
+}
+
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         let (code, hint) = match &error {
@@ -256,24 +267,30 @@ impl From<ServeError> for Failure {
             ServeError::Bind(BindError::Socket(
                 SocketError::RawForbidden | SocketError::KernelAnswersToo(_),
             )) => (Code::NotAvailable, Some(exit::TRY_UDP)),
-            ServeError::Root(..) => (Code::Usage, Some("name the folder: cli serve FOLDER")),
-            ServeError::Bind(BindError::InUse(_)) => (
-                Code::Connect,
-                Some("choose another with --port, or 0 for any"),
-            ),
+            ServeError::Root(_, error) => (Code::Usage, Some(other_root(error))),
             ServeError::Udp(BindError::InUse(_)) => (
                 Code::Connect,
                 Some("choose another with --udp-port, or 0 for any"),
             ),
-            ServeError::Bind(_) | ServeError::Udp(_) => (Code::Connect, None),
-            ServeError::LogFile(..) => (Code::Write, None),
+            ServeError::Bind(BindError::Socket(SocketError::OutOfResources(_)))
+            | ServeError::Udp(BindError::Socket(SocketError::OutOfResources(_)))
+            | ServeError::System(_) => (Code::Receive, Some(exit::MAKE_ROOM)),
+            ServeError::Udp(BindError::Forbidden(_)) => {
+                (Code::Connect, Some("choose another with --udp-port"))
+            }
+            ServeError::Bind(error) | ServeError::Udp(error) => {
+                (Code::Connect, Some(exit::other_address(error)))
+            }
+            ServeError::LogFile(..) => (
+                Code::Write,
+                Some("name a file that you may write to, or leave out --log-file"),
+            ),
             ServeError::User(..) => (
                 Code::Usage,
                 Some("only root can become another user: leave --user out, or start as root"),
             ),
             ServeError::Sandbox(_) => (Code::NotAvailable, Some("--no-sandbox does without")),
             ServeError::Sight(_) => (Code::Write, None),
-            ServeError::System(_) => (Code::Receive, None),
         };
         let failure = match error {
             ServeError::Sight(failure) => failure,

@@ -158,8 +158,8 @@ impl fmt::Display for ServeError {
             Self::Root(path, error) => {
                 write!(f, "the folder {} cannot be served: {error}", path.display())
             }
-            Self::Bind(error) => error.fmt(f),
-            Self::Udp(error) => write!(f, "UDP port {error}"),
+            Self::Udp(error @ BindError::InUse(_)) => write!(f, "UDP port {error}"),
+            Self::Bind(error) | Self::Udp(error) => error.fmt(f),
             Self::LogFile(path, error) => {
                 write!(
                     f,

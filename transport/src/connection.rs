@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::BytesMut;
-use proto::machine::{CloseReason, Machine};
+use proto::machine::{CloseReason, Disposition, Machine};
 
 use crate::pace::Limits;
 use crate::pump::{Flow, Pump};
@@ -175,13 +175,16 @@ where
         let mut budget = BUDGET;
         loop {
             self.wake = self.application.run(now, self.pump.machine_mut());
+            // Of an end that comes after this, the application has not heard.
+            let told_end = self.is_done();
             self.pump.settle(now);
             let (flow, sent) = self.pump.flush(now, budget, &mut buffers.send);
             budget -= sent;
             match flow {
                 Flow::Blocked => return Flow::Blocked,
-                // What was sent may have made the machine ask for more, so run it again.
-                Flow::Idle if sent == 0 => {
+                // What was sent, or asked for, may have made the machine ask for more, or end: run it
+                // again.
+                Flow::Idle if sent == 0 && (told_end || !self.is_done()) => {
                     self.pump.rest();
                     return Flow::Idle;
                 }
@@ -191,6 +194,10 @@ where
                 Flow::Idle | Flow::Budget | Flow::Interrupted => {}
             }
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.pump.machine().disposition() != Disposition::Open
     }
 
     fn deadline(&self) -> Option<Instant> {

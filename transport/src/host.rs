@@ -427,13 +427,15 @@ impl<M: Machine<Peer = ()>, A: Application<M>> Held<M, A> {
         let wake = loop {
             let application = self.application.as_mut();
             let wake = application.and_then(|application| application.run(now, machine));
+            // Of an end that comes after this, the application has not heard.
+            let told_end = machine.disposition() != Disposition::Open;
             if !sends || full {
                 break wake;
             }
             let sent = send_all(now, stack, id, machine, &mut self.pace);
             full = sent.full;
-            // What was sent may have made the machine ask for more, or tell something.
-            if sent.messages == 0 {
+            // What was sent, or asked for, may have made the machine ask for more, or tell something.
+            if sent.messages == 0 && (told_end || machine.disposition() == Disposition::Open) {
                 break wake;
             }
         };

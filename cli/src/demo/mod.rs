@@ -5,7 +5,6 @@ mod relay;
 mod report;
 mod server;
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -81,21 +80,22 @@ impl<'a> Demo<'a> {
     fn prepare(args: &'a args::Demo) -> Result<Self, Ended> {
         if args.loss > 0 && args.via != Via::Udp {
             let message = "--loss is for --via udp, where the packets pass through this program";
-            return Err(Failure::new(Code::Usage, message).into());
+            return Err(Failure::new(Code::Usage, message)
+                .hint("add --via udp, or leave out --loss")
+                .into());
         }
-        let shutdown = Shutdown::on_signals()
-            .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
+        let shutdown = Shutdown::on_signals().map_err(|error| Failure::no_signals(&error))?;
         let folder = Folder::choose(args.dir.as_deref())?;
         let output = match &args.output {
             Some(path) => {
-                fs::create_dir_all(path).map_err(|error| cannot_write(path, &error))?;
+                fs::create_dir_all(path).map_err(|error| Failure::cannot_write(path, &error))?;
                 Output::Named(path.clone())
             }
             None => Output::New(
                 tempfile::Builder::new()
                     .prefix("http-over-messages.")
                     .tempdir()
-                    .map_err(|error| cannot_write(&std::env::temp_dir(), &error))?,
+                    .map_err(|error| Failure::cannot_write(&std::env::temp_dir(), &error))?,
             ),
         };
         Ok(Self {
@@ -139,14 +139,14 @@ impl<'a> Demo<'a> {
         let protocol = Protocol::from(proto);
         let name = report::name(proto);
         let folder = self.output.path().join(name);
-        fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, &error))?;
+        fs::create_dir_all(&folder).map_err(|error| Failure::cannot_write(&folder, &error))?;
         let watch = self.watch(name)?;
         let server = Server::start(self.args, proto, self.folder.path())?;
         let relay = match (self.args.loss, server.udp_port) {
-            (loss @ 1.., Some(port)) => Some(
-                Relay::start(port, loss)
-                    .map_err(|error| Failure::new(Code::Connect, format_args!("relay: {error}")))?,
-            ),
+            (loss @ 1.., Some(port)) => Some(Relay::start(port, loss).map_err(|error| {
+                let message = format_args!("packets cannot be passed on: {error}");
+                Failure::new(Code::Connect, message).hint("leave out --loss")
+            })?),
             _ => None,
         };
         let lossy = match self.args.loss {
@@ -239,7 +239,8 @@ impl<'a> Demo<'a> {
             Ok(false) => {
                 let name = terminal::printable(item.name.as_bytes());
                 let message = format_args!("{name} arrived, but it differs");
-                Err(Failure::new(Code::Digest, message))
+                Err(Failure::new(Code::Digest, message)
+                    .hint("was it changed meanwhile? then try again"))
             }
             Err(error) => Err(Failure::new(
                 Code::Receive,
@@ -248,7 +249,8 @@ impl<'a> Demo<'a> {
                     from.display(),
                     to.display()
                 ),
-            )),
+            )
+            .hint("leave both alone until the end")),
         }
     }
 }
@@ -274,13 +276,8 @@ fn say(text: &str) -> Result<(), Ended> {
     match terminal::print(text.as_bytes()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Ended::NobodyReads),
-        Err(error) => Err(cannot_write(Path::new("to stdout"), &error).into()),
+        Err(error) => Err(Failure::cannot_write(Path::new("stdout"), &error).into()),
     }
-}
-
-fn cannot_write(what: &Path, error: &impl fmt::Display) -> Failure {
-    let what = terminal::printable(what.display().to_string().as_bytes());
-    Failure::new(Code::Write, format_args!("cannot write {what}: {error}"))
 }
 
 #[cfg(test)]

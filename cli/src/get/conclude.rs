@@ -21,7 +21,7 @@ use super::job::{Job, Slowest};
 use super::metered::seconds;
 use super::output::Output;
 use super::report::Report;
-use super::{Failed, redirect, write_failure};
+use super::{Failed, hints, redirect};
 use crate::exit::{Code, Failure};
 use crate::{clock, terminal};
 
@@ -90,11 +90,12 @@ pub(super) fn conclude(
         return Err(Failed {
             go_on: if useless { Some(false) } else { kept },
             may_pass: useless || PASSING.contains(&response.status.code()),
-            ..refusal(response)
+            ..refusal(job, response)
         });
     }
     if !outcome.begun && (!job.head_only || response.is_none()) {
-        return Err(Failure::new(Code::Receive, "the server sent no answer").into());
+        let failure = Failure::new(Code::Receive, "the server sent no answer");
+        return Err(failure.hint("is this a server of HTTP/1.0?").into());
     }
     let stop = &job.shutdown.graceful;
     let (digests, whose) = wanted_digests(job, response);
@@ -106,7 +107,9 @@ pub(super) fn conclude(
             return Err(Failed {
                 may_pass: true,
                 go_on: Some(false),
-                ..Failure::new(Code::Digest, message).into()
+                ..Failure::new(Code::Digest, message)
+                    .hint(whose.hint())
+                    .into()
             });
         }
         None if !done.verified && !job.allow_unverified && !job.head_only => {
@@ -164,6 +167,14 @@ impl Authority {
             Self::Server => "Repr-Digest",
         }
     }
+
+    /// What to do when the bytes are others.
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::User => "it is another file, or the wrong hash: nothing of it was kept",
+            Self::Server => "nothing of it was kept: try again",
+        }
+    }
 }
 
 impl fmt::Display for Authority {
@@ -209,7 +220,7 @@ fn save_tag(name: &Path, response: Option<&ResponseHead>) -> Result<(), Failure>
     let tag = response.and_then(|response| EntityTag::parse(response.fields.single("ETag")?));
     let mut text = tag.map_or_else(Vec::new, |tag| tag.to_bytes());
     text.push(b'\n');
-    fs::write(name, text).map_err(|error| write_failure(name, &error))
+    fs::write(name, text).map_err(|error| Failure::cannot_write(name, &error))
 }
 
 fn kept_for_later(output: &Output, outcome: &Outcome, failure: Failure) -> Failed {
@@ -253,7 +264,7 @@ fn unlike_an_option(name: &Path) -> Cow<'_, Path> {
 const PASSING: [u16; 6] = [408, 429, 500, 502, 503, 504];
 
 /// The answer is not what was asked for.
-fn refusal(response: &ResponseHead) -> Failed {
+fn refusal(job: &Job, response: &ResponseHead) -> Failed {
     let reason = if response.reason.is_empty() {
         response.status.reason()
     } else {
@@ -280,7 +291,7 @@ fn refusal(response: &ResponseHead) -> Failed {
                 "it is at {}; -L goes there",
                 terminal::printable(location)
             )),
-            None => failure,
+            None => failure.hint(hints::of_status(job, response.status)),
         },
         may_pass: passing,
         go_on: None,
@@ -298,16 +309,24 @@ fn give_up(output: &mut Output, outcome: &Outcome, error: Error) -> Failed {
             let message = format_args!("slower than {rate} bytes a second for {time}");
             Failed {
                 may_pass: true,
-                ..Failure::new(Code::Timeout, message).into()
+                ..Failure::new(Code::Timeout, message)
+                    .hint("a lower --speed-limit or a longer --speed-time allows that")
+                    .into()
             }
         }
-        Error::TimedOut => Failure::new(Code::Timeout, "not finished within --max-time").into(),
+        Error::TimedOut => Failure::new(Code::Timeout, "not finished within --max-time")
+            .hint("allow more time, or leave it out")
+            .into(),
         Error::CannotGoOn => {
             let message = "the .part file is not of the file that the server has";
-            return cannot_go_on(output, Failure::new(Code::Range, message));
+            let failure = Failure::new(Code::Range, message);
+            return cannot_go_on(output, failure.hint("without -C all of it is fetched"));
         }
         Error::Exchange(failure) => {
-            let told = Failure::new(exchange_code(&failure), &failure);
+            let told = match hints::of_exchange(&failure, outcome.resumed) {
+                Some(hint) => Failure::new(exchange_code(&failure), &failure).hint(hint),
+                None => Failure::interrupted(),
+            };
             match failure {
                 ExchangeFailure::RangeNotHonoured if outcome.resumed => {
                     return cannot_go_on(output, told);

@@ -166,7 +166,8 @@ fn connect<C: Send>(
     race(&addresses, user, one, is_final, |(late, _)| discard(late)).map_err(
         |failed| match failed {
             Some((address, Failing { carrier, error })) => failure(job, carrier, address, error),
-            None => Failure::new(Code::Resolve, "the host has no usable address"),
+            None => Failure::new(Code::Resolve, "the host has no usable address")
+                .hint("name it by its address"),
         },
     )
 }
@@ -297,6 +298,9 @@ const fn is_about_this_machine(error: &ConnectError) -> bool {
     )
 }
 
+/// What to do where there is no way to the server.
+const IS_IT_UP: &str = "is the address right, and the network up?";
+
 fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError) -> Failure {
     let protocol = job.protocol;
     let (code, hint) = match &error {
@@ -306,11 +310,22 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
         ConnectError::Socket(SocketError::RawForbidden | SocketError::KernelAnswersToo(_)) => {
             (Code::NotAvailable, Some(exit::TRY_UDP))
         }
-        ConnectError::Socket(_) => (Code::Connect, None),
-        ConnectError::Bind(_) => (Code::Connect, None),
+        ConnectError::Socket(SocketError::OutOfResources(_)) => {
+            (Code::Connect, Some(exit::MAKE_ROOM))
+        }
+        ConnectError::Socket(_) => (Code::Connect, Some(exit::TRY_UDP)),
+        ConnectError::Bind(error) => (Code::Connect, Some(exit::other_address(error))),
         ConnectError::TimedOut => (
             Code::Timeout,
-            Some("a firewall may drop the protocol; --connect-timeout allows more time"),
+            Some(match carrier {
+                Carrier::Udp(_) => {
+                    "has the server another --proto? --connect-timeout allows more time"
+                }
+                Carrier::Kernel | Carrier::Raw => {
+                    "a firewall may drop the protocol: --via udp may pass; --connect-timeout \
+                     allows more time"
+                }
+            }),
         ),
         ConnectError::Cancelled => (Code::Interrupted, None),
         ConnectError::Refused => (
@@ -328,22 +343,21 @@ fn failure(job: &Job, carrier: Carrier, address: SocketAddr, error: ConnectError
                 Unreachable::Prohibited => {
                     Some("another carrier (--via) or --udp-port may pass; cli probe tells which")
                 }
-                Unreachable::Network | Unreachable::Host => None,
+                Unreachable::Network | Unreachable::Host => Some(IS_IT_UP),
             },
         ),
         ConnectError::ServiceCode(_) => (
             Code::Connect,
             Some("--service-code must name one that the server has; 16777216 is the seed's"),
         ),
-        ConnectError::Aborted => (Code::Aborted, None),
-        ConnectError::Unreachable(_)
-        | ConnectError::Busy
-        | ConnectError::Negotiation(_)
-        | ConnectError::Io(_) => (Code::Connect, None),
+        ConnectError::Aborted => (Code::Aborted, Some(exit::TRY_AGAIN)),
+        ConnectError::Busy => (Code::Connect, Some("try again later")),
+        ConnectError::Negotiation(_) => (Code::Connect, Some("leave out --ccid")),
+        ConnectError::Unreachable(_) | ConnectError::Io(_) => (Code::Connect, Some(IS_IT_UP)),
     };
     let failure = match &error {
         ConnectError::Socket(SocketError::NotAvailable(missing)) => Failure::new(code, missing),
-        ConnectError::Cancelled => Failure::new(code, "interrupted"),
+        ConnectError::Cancelled => Failure::interrupted(),
         error => match carrier {
             Carrier::Kernel => Failure::new(
                 code,

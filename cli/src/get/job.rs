@@ -19,7 +19,7 @@ use super::info::Info;
 use super::output::Output;
 use super::report::Telling;
 use super::sink::{self, Sink};
-use super::{partial, request, write_failure};
+use super::{partial, request};
 use crate::args::{self, Driver};
 use crate::carrier::Carrier;
 use crate::exit::{Code, Failure};
@@ -230,6 +230,7 @@ fn targets(args: &args::Get) -> Result<Vec<String>, Failure> {
             Code::Usage,
             format_args!("the targets cannot be read from {name}: {error}"),
         )
+        .hint("name a file that has one in each line, or - for stdin")
     })?;
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -331,13 +332,15 @@ fn carriers(args: &args::Get, protocol: Protocol) -> Result<Vec<Carrier>, Failur
     if args.connecting.peer.is_empty() {
         return Ok(carriers);
     }
-    let usage = |message| Err(Failure::new(Code::Usage, message));
+    let usage = |message, hint| Err(Failure::new(Code::Usage, message).hint(hint));
     if protocol == Protocol::Dccp {
-        return usage("--peer is for SCTP: a DCCP connection has one address");
+        let message = "--peer is for SCTP: a DCCP connection has one address";
+        return usage(message, "leave it out, or use --proto sctp");
     }
     carriers.retain(|carrier| *carrier != Carrier::Kernel);
     if carriers.is_empty() {
-        return usage("--peer needs a stack of our own: --via udp or --via raw");
+        let message = "--peer needs a stack of our own";
+        return usage(message, "add --via udp or --via raw");
     }
     Ok(carriers)
 }
@@ -452,9 +455,8 @@ impl Job {
         };
         let failure = |message: String| Failure::new(Code::Write, message);
         if name.is_dir() {
-            return Err(
-                failure(format!("{} is a folder", name.display())).hint("name a file with -o FILE")
-            );
+            let name = terminal::printable(name.as_os_str().as_encoded_bytes());
+            return Err(failure(format!("{name} is a folder")).hint("name a file with -o FILE"));
         }
         if self.no_clobber && name.exists() {
             return Err(partial::exists(name).hint("leave out --no-clobber to replace it"));
@@ -462,7 +464,7 @@ impl Job {
         if self.create_dirs
             && let Some(folder) = name.parent()
         {
-            fs::create_dir_all(folder).map_err(|error| write_failure(folder, &error))?;
+            fs::create_dir_all(folder).map_err(|error| Failure::cannot_write(folder, &error))?;
         }
         Output::file(name, !self.no_clobber)
     }

@@ -3,6 +3,7 @@
 mod conclude;
 mod connect;
 mod download;
+mod hints;
 mod info;
 mod job;
 mod metered;
@@ -37,7 +38,7 @@ use socket::wait::{Entry, Interest, wait};
 use transport::{Application, Connection, DatagramSocket, Limits};
 
 use crate::args::{self, Driver};
-use crate::exit::{Code, Failure};
+use crate::exit::{self, Code, Failure};
 use crate::sight::{Heard, Role, Watch};
 use crate::url::Target;
 use crate::{clock, terminal};
@@ -145,8 +146,7 @@ fn interrupted() -> Code {
 
 /// What was typed is looked at before a file is made.
 fn prepare(args: &args::Get) -> Result<(Vec<Job>, Shutdown), Failure> {
-    let shutdown = Shutdown::on_signals()
-        .map_err(|error| Failure::new(Code::Receive, format_args!("no signals: {error}")))?;
+    let shutdown = Shutdown::on_signals().map_err(|error| Failure::no_signals(&error))?;
     let jobs = job::jobs(args, &shutdown)?;
     let heads_there = args.saving.dump_header.as_deref() == Some(Path::new("-"));
     let told_there = args.showing.json || args.showing.write_out.is_some();
@@ -256,7 +256,7 @@ fn not_connected(failure: Failure) -> Failed {
 }
 
 fn cannot_wait(error: &io::Error) -> Failure {
-    Failure::new(Code::Receive, format_args!("cannot wait: {error}"))
+    Failure::new(Code::Receive, format_args!("cannot wait: {error}")).hint(exit::MAKE_ROOM)
 }
 
 fn tell_what_is_kept(job: &Job, kept: Option<&Kept>) {
@@ -304,11 +304,4 @@ where
         Driver::Mio => driver_mio::run(connection, GRACE, &job.shutdown),
     }
     .map(drop)
-}
-
-/// What it means that a file cannot be written.
-fn write_failure(name: &Path, error: &io::Error) -> Failure {
-    let name = name.display().to_string();
-    let name = terminal::printable(name.as_bytes());
-    Failure::new(Code::Write, format_args!("cannot write {name}: {error}"))
 }

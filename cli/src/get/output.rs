@@ -111,7 +111,7 @@ impl Output {
         self.first = first;
         if !self.may_begin_anew() {
             let message = "the body begins anew, and some of it is written already";
-            return Err(Failure::new(Code::Write, message));
+            return Err(Failure::new(Code::Write, message).hint("with -o FILE it could begin anew"));
         }
         match &mut self.place {
             Place::File(part) => {
@@ -294,13 +294,15 @@ fn read_chunks(
     stop: &Stop,
     mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let cannot_read =
-        |error: io::Error| Failure::new(Code::Write, format_args!("cannot read it again: {error}"));
+    let cannot_read = |error: io::Error| {
+        let message = format_args!("what came cannot be read again: {error}");
+        Failure::new(Code::Write, message).hint("save it on another disk with -o FILE")
+    };
     file.seek(SeekFrom::Start(start)).map_err(cannot_read)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         if stop.is_stopped() {
-            return Err(Failure::new(Code::Interrupted, "interrupted"));
+            return Err(Failure::interrupted());
         }
         match file.read(&mut buffer).map_err(cannot_read)? {
             0 => return Ok(()),
@@ -314,6 +316,7 @@ fn spool_failure(error: &io::Error) -> Failure {
         Code::Write,
         format_args!("cannot use a temporary file: {error}"),
     )
+    .hint("TMPDIR names another folder for it, and -o FILE needs none")
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
 use super::info::{Have, Info};
-use super::write_failure;
 use crate::exit::{Code, Failure};
 use crate::terminal;
 
@@ -47,18 +46,19 @@ impl Partial {
                 .create(true)
                 .truncate(false)
                 .open(&path)
-                .map_err(|error| write_failure(&path, &error))?;
+                .map_err(|error| cannot_make(&path, &error))?;
             let opened = part
                 .metadata()
-                .map_err(|error| write_failure(&path, &error))?;
+                .map_err(|error| Failure::cannot_write(&path, &error))?;
             if !opened.is_file() {
-                let message = format_args!("{} is not a file", path.display());
-                return Err(Failure::new(Code::Write, message));
+                let message = format_args!("{} is not a file", shown(&path));
+                return Err(Failure::new(Code::Write, message).hint("name another with -o FILE"));
             }
             // Any other error comes from a file system that has no locks: then without.
             if flock(&part, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-                let message = format_args!("another download writes {}", path.display());
-                return Err(Failure::new(Code::Write, message));
+                let message = format_args!("another download writes {}", shown(&path));
+                return Err(Failure::new(Code::Write, message)
+                    .hint("wait until it has ended, or name another file with -o FILE"));
             }
             // Until it was locked, another download may have renamed it to NAME.
             let same =
@@ -73,8 +73,8 @@ impl Partial {
                 });
             }
         }
-        let message = format_args!("other programs keep replacing {}", path.display());
-        Err(Failure::new(Code::Write, message))
+        let message = format_args!("other programs keep replacing {}", shown(&path));
+        Err(Failure::new(Code::Write, message).hint("name another with -o FILE"))
     }
 
     pub(super) const fn file(&self) -> &File {
@@ -116,7 +116,7 @@ impl Partial {
     /// Notes what the file is a part of.
     pub(super) fn note(&self, info: &Info) -> Result<(), Failure> {
         let path = info_path(&self.name);
-        fs::write(&path, info.to_text()).map_err(|error| write_failure(&path, &error))
+        fs::write(&path, info.to_text()).map_err(|error| Failure::cannot_write(&path, &error))
     }
 
     /// Forgets what the file is a part of.
@@ -124,7 +124,7 @@ impl Partial {
         let path = info_path(&self.name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(write_failure(&path, &error))
+                Err(Failure::cannot_write(&path, &error))
             }
             _ => Ok(()),
         }
@@ -154,7 +154,7 @@ impl Partial {
         };
         renamed.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => exists(name),
-            _ => write_failure(name, &error),
+            _ => Failure::cannot_write(name, &error),
         })?;
         self.named = true;
         // Without the file it speaks of it means nothing.
@@ -164,7 +164,7 @@ impl Partial {
 
     /// What it means that the file cannot be written.
     pub(super) fn failure(&self, error: &io::Error) -> Failure {
-        write_failure(&self.path(), error)
+        Failure::cannot_write(&self.path(), error)
     }
 }
 
@@ -193,8 +193,22 @@ fn rename_to_new(old: &Path, new: &Path) -> io::Result<()> {
 
 /// There is a file that is not to be replaced.
 pub(super) fn exists(name: &Path) -> Failure {
-    let name = terminal::printable(name.as_os_str().as_encoded_bytes());
-    Failure::new(Code::Write, format_args!("{name} exists"))
+    Failure::new(Code::Write, format_args!("{} exists", shown(name)))
+        .hint("name another with -o FILE, or move it away")
+}
+
+fn shown(path: &Path) -> String {
+    terminal::printable(path.as_os_str().as_encoded_bytes())
+}
+
+/// What it means that there is no file to write, and how there is one.
+fn cannot_make(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::cannot_write(path, error);
+    if error.kind() == io::ErrorKind::NotFound {
+        failure.hint("--create-dirs makes the folder")
+    } else {
+        failure
+    }
 }
 
 fn part_path(name: &Path) -> PathBuf {

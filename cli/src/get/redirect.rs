@@ -3,7 +3,7 @@
 use proto::response::ResponseHead;
 
 use super::job::Job;
-use crate::exit::{Code, Failure};
+use crate::exit::{self, Code, Failure};
 use crate::terminal;
 use crate::url::Target;
 
@@ -29,7 +29,10 @@ fn resolve(job: &Job, location: &[u8]) -> Result<Target, Failure> {
             Err(Failure::new(Code::BadUrl, message))
         }
     };
-    target.map_err(|failure| failure.about("the server leads astray"))
+    target.map_err(|failure| {
+        let failure = failure.about("the server leads astray");
+        failure.hint("nothing can be fetched from there: tell who runs the server")
+    })
 }
 
 /// Without cookies the same question has the same answer, so a circle has no end.
@@ -38,7 +41,7 @@ fn check(job: &Job, target: Target, most: u32) -> Result<Target, Failure> {
     if job.led_by.iter().chain([&job.target]).any(been_there) {
         let target = terminal::printable(target.to_string().as_bytes());
         let message = format_args!("the server leads in a circle, again to {target}");
-        return Err(Failure::new(Code::Redirects, message));
+        return Err(Failure::new(Code::Redirects, message).hint(exit::TELL_SERVER));
     }
     if job.led_by.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
         let message = format_args!("the server leads elsewhere more than {most} times");

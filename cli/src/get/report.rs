@@ -11,7 +11,6 @@ use socket::Protocol;
 
 use super::job::Job;
 use super::metered::{Figures, seconds};
-use super::write_failure;
 use crate::args::{self, Proto};
 use crate::exit::{Code, Failure};
 use crate::terminal;
@@ -172,7 +171,7 @@ impl Telling {
         written.map_err(|error| match error.kind() {
             // The reader has what it wants.
             io::ErrorKind::BrokenPipe => Failure::silent(Code::Write),
-            _ => write_failure(Path::new("stdout"), &error),
+            _ => Failure::cannot_write(Path::new("stdout"), &error),
         })
     }
 }
@@ -198,7 +197,7 @@ fn read(name: &str) -> Result<String, Failure> {
     text.map_err(|error| {
         let name = terminal::printable(name.as_bytes());
         let message = format_args!("--write-out cannot be read from {name}: {error}");
-        Failure::new(Code::Usage, message)
+        Failure::new(Code::Usage, message).hint("name a file of text, or - for stdin")
     })
 }
 
@@ -217,9 +216,10 @@ fn parse(text: &str) -> Result<Vec<Piece>, Failure> {
             ('\\', Some('\\')) => ("\\", 2),
             ('%', Some('%')) => ("%", 2),
             ('%', Some('{')) => {
-                let (name, _) = tail[1..]
-                    .split_once('}')
-                    .ok_or_else(|| Failure::new(Code::Usage, "--write-out: a %{ has no }"))?;
+                let (name, _) = tail[1..].split_once('}').ok_or_else(|| {
+                    Failure::new(Code::Usage, "--write-out: a %{ has no }")
+                        .hint("write %{NAME}, or %%{ to have the sign itself")
+                })?;
                 if !plain.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut plain)));
                 }

@@ -85,7 +85,8 @@ fn header(text: &str) -> Result<(&str, &str), Failure> {
         .ok_or_else(|| usage("it is no field").hint("write --header \"Name: value\""))?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_name) {
-        return Err(usage("the name of a field has no such characters"));
+        return Err(usage("the name of a field has no such characters")
+            .hint("write --header \"Name: value\""));
     }
     let has_prefix = |prefix: &str| {
         let start = name.get(..prefix.len());
@@ -93,9 +94,9 @@ fn header(text: &str) -> Result<(&str, &str), Failure> {
     };
     let is_own = OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
     if is_own || has_prefix("Content-") || has_prefix("Proxy-") {
-        return Err(usage(
-            "this field says what the program does, and is not changed",
-        ));
+        return Err(
+            usage("this field says what the program does, and is not changed").hint("leave it out"),
+        );
     }
     checked("--header", value.trim()).map(|value| (name, value))
 }
@@ -104,7 +105,7 @@ fn header(text: &str) -> Result<(&str, &str), Failure> {
 fn checked<'a>(option: &str, value: &'a str) -> Result<&'a str, Failure> {
     if value.chars().any(|char| char.is_control() && char != '\t') {
         let message = format_args!("{option}: a value is one line, without control characters");
-        return Err(Failure::new(Code::Usage, message));
+        return Err(Failure::new(Code::Usage, message).hint("leave them out"));
     }
     Ok(value)
 }
@@ -168,7 +169,9 @@ fn read_tag(name: &Path) -> Result<Option<Vec<u8>>, Failure> {
         Err(error) => {
             let name = terminal::printable(name.as_os_str().as_encoded_bytes());
             let message = format_args!("the ETag cannot be read from {name}: {error}");
-            return Err(Failure::new(Code::Usage, message));
+            return Err(
+                Failure::new(Code::Usage, message).hint("name a file that --etag-save wrote")
+            );
         }
     };
     let text = text.trim_ascii();
@@ -260,6 +263,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1);
 /// What it means that a request cannot be written.
 pub(super) fn unfit(error: &WriteError) -> Failure {
     Failure::new(Code::BadUrl, format_args!("cannot be asked for: {error}"))
+        .hint("shorten the path, or leave out --header")
 }
 
 #[cfg(test)]

@@ -29,13 +29,12 @@ pub(super) fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Fail
         (address.is_ipv4() || !job.ipv4_only) && (address.is_ipv6() || !job.ipv6_only)
     });
     if usable.is_empty() {
-        let kind = if job.ipv6_only { "IPv6" } else { "IPv4" };
-        let message = if count == 0 {
-            format!("{host} has no address")
-        } else {
-            format!("{host} has no {kind} address")
+        let (message, hint) = match (count, job.ipv6_only) {
+            (0, _) => (format!("{host} has no address"), "is the name right?"),
+            (_, true) => (format!("{host} has no IPv6 address"), "leave out -6"),
+            (_, false) => (format!("{host} has no IPv4 address"), "leave out -4"),
         };
-        return Err(Failure::new(Code::Resolve, message));
+        return Err(Failure::new(Code::Resolve, message).hint(hint));
     }
     reachable(job, host, taking_turns(usable))
 }
@@ -76,7 +75,7 @@ fn reachable(
             "IPv6"
         };
         let message = format_args!("{host} has no {kind} address, and --bind names only such");
-        return Err(Failure::new(Code::Resolve, message));
+        return Err(Failure::new(Code::Resolve, message).hint("leave out --bind"));
     }
     Ok(addresses)
 }
@@ -109,19 +108,22 @@ fn look_up(job: &Job, host: &str, port: u16, until: Instant) -> Result<Vec<Socke
                 return Err(Failure::new(
                     Code::Resolve,
                     format_args!("cannot find the address of {host:?}: {reason}"),
-                ));
+                )
+                .hint("is the name right, and the network up?"));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::new(Code::Resolve, "the resolver failed"));
+                return Err(Failure::new(Code::Resolve, "the resolver failed")
+                    .hint("name the host by its address"));
             }
             Err(RecvTimeoutError::Timeout) if job.shutdown.graceful.is_stopped() => {
-                return Err(Failure::new(Code::Interrupted, "interrupted"));
+                return Err(Failure::interrupted());
             }
             Err(RecvTimeoutError::Timeout) if clock() >= until => {
                 return Err(Failure::new(
                     Code::Timeout,
                     format_args!("finding the address of {host:?} took too long"),
-                ));
+                )
+                .hint("--connect-timeout allows more time"));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -167,7 +169,7 @@ mod tests {
         assert_eq!(failure.code, Code::Resolve);
         assert_eq!(
             failure.to_string(),
-            "h has no IPv4 address, and --bind names only such"
+            "h has no IPv4 address, and --bind names only such; leave out --bind"
         );
     }
 }

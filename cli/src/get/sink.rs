@@ -12,7 +12,6 @@ use rustix::io::Errno;
 use socket::stop::Stop;
 use socket::wait::{Entry, Interest, wait};
 
-use super::write_failure;
 use crate::clock;
 use crate::exit::{Code, Failure};
 
@@ -51,7 +50,7 @@ impl Sink {
             .as_fd()
             .try_clone_to_owned()
             .map(|stdout| Self::new(name, stdout.into(), stop))
-            .map_err(|error| write_failure(name, &error))
+            .map_err(|error| Failure::cannot_write(name, &error))
     }
 
     /// Opens what is there already if it is special, and makes or empties a file if not; - is stdout.
@@ -62,7 +61,7 @@ impl Sink {
         if is_special(name) {
             return Self::open(name, stop);
         }
-        let file = File::create(name).map_err(|error| write_failure(name, &error))?;
+        let file = File::create(name).map_err(|error| Failure::cannot_write(name, &error))?;
         Ok(Self::new(name, file, stop))
     }
 
@@ -85,10 +84,10 @@ impl Sink {
                     let mut entries = [Entry::new(stop.as_fd(), Interest::Read)];
                     let _ = wait(&mut entries, Some(clock() + READER_TURN));
                     if stop.is_stopped() {
-                        return Err(Failure::new(Code::Interrupted, "interrupted"));
+                        return Err(Failure::interrupted());
                     }
                 }
-                Err(error) => return Err(write_failure(name, &error)),
+                Err(error) => return Err(Failure::cannot_write(name, &error)),
             }
         }
     }
@@ -147,7 +146,7 @@ impl Sink {
         ];
         // Where waiting fails, the write tells why.
         match wait(&mut entries, None) {
-            Ok(_) if !entries[0].is_ready() => Err(Failure::new(Code::Interrupted, "interrupted")),
+            Ok(_) if !entries[0].is_ready() => Err(Failure::interrupted()),
             _ => Ok(()),
         }
     }
@@ -157,7 +156,7 @@ impl Sink {
             // The reader has what it wants.
             return Failure::silent(Code::Write);
         }
-        write_failure(&self.name, error)
+        Failure::cannot_write(&self.name, error)
     }
 }
 

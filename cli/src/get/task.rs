@@ -152,7 +152,7 @@ impl Progress {
         if !may_repeat || !in_time || job.shutdown.graceful.is_stopped() {
             let hint = "what came is in the .part file; -C goes on with it";
             let failure = if failed.go_on == Some(true) {
-                failed.failure.or_hint(hint)
+                failed.failure.and_hint(hint)
             } else {
                 failed.failure
             };

@@ -21,7 +21,7 @@ use super::note::{Note, Seen};
 use super::{carriers_for, protocols};
 use crate::args;
 use crate::carrier::{self, Carrier, Sending};
-use crate::exit::{Code, Failure};
+use crate::exit::{self, Code, Failure};
 use crate::plan::served_codes;
 use crate::serve::ServeError;
 use crate::terminal::tell;
@@ -47,8 +47,7 @@ impl Observer for Latest {
 
 /// Listens until interrupted.
 pub(super) fn run(args: &args::Probe) -> Result<(), Failure> {
-    let system = |error| Failure::new(Code::Receive, format_args!("cannot listen: {error}"));
-    let shutdown = Shutdown::on_signals().map_err(system)?;
+    let shutdown = Shutdown::on_signals().map_err(|error| Failure::no_signals(&error))?;
     let anywhere = [IpAddr::from(Ipv4Addr::UNSPECIFIED)];
     let addresses = if args.bind.is_empty() {
         &anywhere[..]
@@ -89,7 +88,10 @@ pub(super) fn run(args: &args::Probe) -> Result<(), Failure> {
         let other = scope.spawn(|| sctp.serve(&shutdown));
         let served = dccp.serve(&shutdown);
         let other = other.join().unwrap_or(Ok(()));
-        served.and(other).map_err(system)
+        served.and(other).map_err(|error| {
+            let message = format_args!("cannot listen: {error}");
+            Failure::new(Code::Receive, message).hint(exit::MAKE_ROOM)
+        })
     })
 }
 

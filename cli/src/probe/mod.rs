@@ -8,6 +8,7 @@ mod witness;
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 use std::thread;
 
 use serde::Serialize;
@@ -49,10 +50,10 @@ pub(crate) fn run(args: &args::Probe) -> u8 {
 
 fn probe(args: &args::Probe, host: &str) -> Result<u8, Failure> {
     if args.udp_port == Some(0) {
-        return Err(Failure::new(
-            Code::Usage,
-            "--udp-port 0 is no port to reach",
-        ));
+        return Err(
+            Failure::new(Code::Usage, "--udp-port 0 is no port to reach")
+                .hint("leave it out for the usual one"),
+        );
     }
     let remote = resolve(args, host)?;
     let attempts = attempts(args, remote);
@@ -92,8 +93,7 @@ fn exit_code(verdicts: &[Verdict]) -> u8 {
 fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let message = format_args!("cannot write the report: {error}");
-            Err(Failure::new(Code::Write, message))
+            Err(Failure::cannot_write(Path::new("stdout"), &error))
         }
         // Who reads no further knows enough.
         Ok(()) | Err(_) => Ok(()),
@@ -105,14 +105,14 @@ fn resolve(args: &args::Probe, host: &str) -> Result<SocketAddr, Failure> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let found = (bare, args.port).to_socket_addrs().map_err(|error| {
         let message = format_args!("cannot find the address of {host:?}: {error}");
-        Failure::new(Code::Resolve, message)
+        Failure::new(Code::Resolve, message).hint("is the name right, and the network up?")
     })?;
     let mut usable = found
         .filter(|address| (address.is_ipv4() || !args.ipv4) && (address.is_ipv6() || !args.ipv6));
     usable.next().ok_or_else(|| {
         let kind = if args.ipv6 { "IPv6" } else { "IPv4" };
         let message = format_args!("{host} has no {kind} address");
-        Failure::new(Code::Resolve, message)
+        Failure::new(Code::Resolve, message).hint("leave out -4 and -6")
     })
 }
 

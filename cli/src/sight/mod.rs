@@ -26,7 +26,7 @@ use transport::{Direction, Ecn, Observer, Path, Tap};
 
 use crate::args;
 use crate::carrier::Carrier;
-use crate::exit::{Code, Failure};
+use crate::exit::Failure;
 use crate::{clock, terminal};
 use figures::Figures;
 pub(crate) use figures::Measured;
@@ -61,7 +61,9 @@ impl Watch {
             return Ok(Self(None));
         }
         let file = match &args.pcap {
-            Some(name) => Some(PacketFile::create(name).map_err(|error| failure(name, &error))?),
+            Some(name) => Some(
+                PacketFile::create(name).map_err(|error| Failure::cannot_write(name, &error))?,
+            ),
             None => None,
         };
         Ok(Self(Some(Arc::new(Mutex::new(Watcher {
@@ -254,7 +256,9 @@ impl Watcher {
                      --via udp and --via raw can",
                 );
             }
-            result = file.finish().map_err(|error| failure(file.name(), &error));
+            result = file
+                .finish()
+                .map_err(|error| Failure::cannot_write(file.name(), &error));
         }
         let Some(transfer) = self.transfers.back() else {
             return result;
@@ -264,7 +268,7 @@ impl Watcher {
         }
         if let Some(name) = &self.svg {
             let written = fs::write(name, transfer.draw());
-            result = result.and(written.map_err(|error| failure(name, &error)));
+            result = result.and(written.map_err(|error| Failure::cannot_write(name, &error)));
         }
         result
     }
@@ -290,11 +294,6 @@ pub(crate) fn style<S: AsFd + IsTerminal>(stream: &S) -> Style {
             Strokes::Ascii
         },
     }
-}
-
-fn failure(name: &std::path::Path, error: &io::Error) -> Failure {
-    let name = terminal::printable(name.display().to_string().as_bytes());
-    Failure::new(Code::Write, format_args!("cannot write {name}: {error}"))
 }
 
 /// A packet socket that may be watched.

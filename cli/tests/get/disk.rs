@@ -124,7 +124,7 @@ fn a_folder_that_cannot_be_written_is_an_error_of_writing() {
 
 /// Runs a client where `mount` made a small disk of `$0`, with `old` in its `x`; what the disk
 /// holds is listed behind what the client told. `None` if such a world cannot be made here.
-fn on_a_disk(server: &Server, options: &str, then: &str) -> Option<(i32, String)> {
+pub(crate) fn on_a_disk(server: &Server, options: &str, then: &str) -> Option<(i32, String)> {
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
         "mount -t tmpfs -o {options} none \"$0\" && cd \"$0\" && printf old >x || exit 99\n\

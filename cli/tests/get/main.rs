@@ -8,6 +8,7 @@
 
 mod conditions;
 mod disk;
+mod errors;
 mod limits;
 mod naming;
 mod odd;

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// Both transports.
 pub(crate) const BOTH: [&str; 2] = ["sctp", "dccp"];
 
@@ -57,10 +59,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(proto: &'static str) -> Self {
+        Self::start_with(proto, &[])
+    }
+
+    pub(crate) fn start_with(proto: &'static str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut child = cli()
             .args(["serve", "--proto", proto, "--via", "udp", "--udp-port", "0"])
             .args(["--bind", "127.0.0.1", "--port", "0", "--driver", "mio"])
+            .args(arguments)
             .arg(folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -85,6 +92,10 @@ impl Server {
             folder,
             place,
         }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Serves `content` as `name`, changed long ago.

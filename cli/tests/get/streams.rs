@@ -31,7 +31,11 @@ fn a_body_on_stdout_is_clean() {
 
 /// Runs a client on a terminal; `None` if there is no `script(1)` to make one. Stdout and stderr
 /// come together.
-fn on_a_terminal(folder: &Path, place: &Place, arguments: &[&str]) -> Option<(i32, Vec<u8>)> {
+pub(crate) fn on_a_terminal(
+    folder: &Path,
+    place: &Place,
+    arguments: &[&str],
+) -> Option<(i32, Vec<u8>)> {
     let get = place.get(folder, "/x", arguments);
     let words: Vec<&str> = get.get_args().map(|word| word.to_str().unwrap()).collect();
     let line = format!(

@@ -267,7 +267,7 @@ impl fmt::Display for Failure {
             Self::Incomplete { holes, why } => {
                 f.write_str("the body is incomplete")?;
                 if let Some(first) = holes.first() {
-                    write!(f, ", first at byte {}", first.start)?;
+                    write!(f, ", missing from byte {}", first.start)?;
                 }
                 why.map_or(Ok(()), |why| write!(f, ": {why}"))
             }

@@ -198,7 +198,8 @@ impl Stack for Toy {
     }
 }
 
-/// Says its lines, and tells what it hears. A server answers each line with two of its own.
+/// Says its lines, and tells what it hears. A server answers each line with two of its own. A line
+/// that no message holds breaks it off.
 #[derive(Debug, Default)]
 struct Talker {
     lines: VecDeque<(StreamId, Vec<u8>)>,
@@ -208,6 +209,7 @@ struct Talker {
     events: VecDeque<Told>,
     nap: Option<Instant>,
     closed: bool,
+    broken: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,10 +262,15 @@ impl Machine for Talker {
     fn poll_transmit(
         &mut self,
         _now: Instant,
-        _limit: usize,
+        limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit<()>> {
         let (stream, line) = self.lines.pop_front()?;
+        if line.len() > limit {
+            self.broken = true;
+            self.events.push_back(Told::Closed(CloseReason::Failed));
+            return None;
+        }
         out.extend_from_slice(&line);
         Some(Transmit {
             stream,
@@ -281,7 +288,9 @@ impl Machine for Talker {
 
     fn disposition(&self) -> Disposition {
         let done = self.lines.is_empty() && self.wants == 0 && !self.echoes;
-        if done || self.closed {
+        if self.broken {
+            Disposition::Abort
+        } else if done || self.closed {
             Disposition::Close
         } else {
             Disposition::Open
@@ -460,6 +469,13 @@ fn a_machine_runs_on_each_connection_and_a_full_queue_loses_nothing() {
     assert_eq!(pair.server.deadlines.next(), None);
     let tally = pair.server.tally();
     assert_eq!((tally.served().accepted, tally.running()), (2, 0));
+}
+
+#[test]
+fn what_ends_a_machine_as_it_is_polled_is_told() {
+    let mut pair = Pair::new();
+    let id = pair.connect(talker(&[(0, &[0; MESSAGE + 1])]));
+    assert_eq!(pair.at_client(id), [Told::Closed(CloseReason::Failed)]);
 }
 
 #[test]
