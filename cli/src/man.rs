@@ -10,6 +10,7 @@ use clap_mangen::Man;
 
 use crate::args::{self, Cli, EXAMPLES};
 use crate::exit::{Code, Failure};
+use crate::probe;
 
 /// Environment variables, with what they are for.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -26,7 +27,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 ];
 
 /// Commands as they are typed, with what they do, for each page.
-const OF_COMMANDS: [(&str, &[(&str, &str)]); 5] = [
+const OF_COMMANDS: [(&str, &[(&str, &str)]); 6] = [
     (
         "serve",
         &[
@@ -59,6 +60,23 @@ const OF_COMMANDS: [(&str, &[(&str, &str)]); 5] = [
             (
                 "cli get --ladder --pcap page.pcapng /",
                 "Shows who sent what, and writes a file for Wireshark.",
+            ),
+        ],
+    ),
+    (
+        "probe",
+        &[
+            (
+                "cli probe example.org",
+                "Tells whether SCTP and DCCP pass to example.org, bare and in UDP.",
+            ),
+            (
+                "cli probe --listen",
+                "Is the far end of probes, which tells them how a NAT changed their ports.",
+            ),
+            (
+                "cli probe --quiet --proto sctp --via udp localhost",
+                "Looks after a server, as an exec probe of Kubernetes does.",
             ),
         ],
     ),
@@ -152,10 +170,7 @@ fn page(name: &str, command: &Command, others: &[String]) -> io::Result<Vec<u8>>
         rest.push('\n');
     }
     section(&mut rest, "EXIT STATUS");
-    item(&mut rest, "0", "everything was done");
-    for code in Code::ALL {
-        item(&mut rest, &(code as u8).to_string(), code.meaning());
-    }
+    exit_status(&mut rest, command);
     section(&mut rest, "ENVIRONMENT");
     for (name, meaning) in ENVIRONMENT {
         item(&mut rest, name, meaning);
@@ -168,6 +183,19 @@ fn page(name: &str, command: &Command, others: &[String]) -> io::Result<Vec<u8>>
     rest.push('\n');
     page.extend_from_slice(rest.as_bytes());
     Ok(page)
+}
+
+fn exit_status(page: &mut String, command: &Command) {
+    if command.get_name() == "probe" {
+        for (code, meaning) in probe::EXIT_CODES {
+            item(page, &code.to_string(), meaning);
+        }
+        return;
+    }
+    item(page, "0", "everything was done");
+    for code in Code::ALL {
+        item(page, &(code as u8).to_string(), code.meaning());
+    }
 }
 
 fn examples(page: &mut String, command: &Command) {

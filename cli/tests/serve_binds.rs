@@ -116,7 +116,7 @@ fn a_stop_lets_a_running_answer_end_and_takes_no_new_one() {
         let saved = tempfile::tempdir().unwrap();
         let name = saved.path().join("big");
         let server = Server::start(proto, folder.path(), &["--driver", driver, "--grace", "60"]);
-        let mut client = server.client(&["-o"]);
+        let mut client = server.client(&["--limit-rate", "16M", "-o"]);
         let mut client = client
             .arg(&name)
             .arg(server.target("/big"))
@@ -129,8 +129,15 @@ fn a_stop_lets_a_running_answer_end_and_takes_no_new_one() {
         });
         let began = Instant::now();
         server.signal(Signal::TERM);
-        let refused = server.get("/a.txt", &["--retries", "0", "--connect-timeout", "2"]);
-        assert!(!refused.status.success(), "{proto} {driver}");
+        // A moment passes until the signal is seen.
+        wait_until("new connections are taken", || {
+            let late = server.get("/a.txt", &["--retries", "0", "--connect-timeout", "2"]);
+            !late.status.success()
+        });
+        assert!(
+            client.try_wait().unwrap().is_none(),
+            "{proto} {driver}: it was too short"
+        );
         assert!(client.wait().unwrap().success(), "{proto} {driver}");
         assert_eq!(fs::metadata(&name).unwrap().len(), length);
         // It ends with its last client, long before the grace is over.

@@ -65,6 +65,7 @@
 //! loop {
 //!     match socket.recv(&mut buffer) {
 //!         Ok(Received::Datagram(datagram)) => println!("{} bytes", datagram.payload.len()),
+//!         Ok(Received::Icmp { .. }) => {}
 //!         Ok(Received::Closed(why)) => break println!("{why}"),
 //!         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
 //!             wait(&mut [Entry::new(socket.as_fd(), Interest::Read)], None)?;

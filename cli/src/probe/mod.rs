@@ -29,6 +29,16 @@ const BLOCKED: u8 = 1;
 /// None of it can be tried on this machine.
 const NOTHING_TO_TRY: u8 = 3;
 
+/// Exit codes of `probe`, for its page of the manual.
+pub(crate) const EXIT_CODES: [(u8, &str); 6] = [
+    (PASSES, "at least one of what was asked for passes"),
+    (BLOCKED, "none of it does"),
+    (Code::Usage as u8, "wrong usage"),
+    (NOTHING_TO_TRY, "none of it can be tried on this machine"),
+    (Code::Resolve as u8, "host not found"),
+    (Code::Write as u8, "cannot write"),
+];
+
 /// Probes, or listens for probes, and gives the exit code.
 pub(crate) fn run(args: &args::Probe) -> u8 {
     let ended = match &args.host {

@@ -163,13 +163,17 @@ fn a_file_comes_though_the_mtu_falls() {
 #[test]
 #[ignore = "takes minutes: see its comment"]
 fn soak() {
-    weather::soak(&[1, 1000, 1_000_000, 16_000_000], |seed, size, weather| {
-        let size = usize::try_from(size).expect("it fits into memory");
-        let (came, got) = comes(seed, size, weather);
-        Ended {
-            came,
-            time: got.time,
-            told: format!("{:?} {:?}", got.result, got.refused),
-        }
-    });
+    weather::soak(
+        &[1, 1000, 1_000_000, 16_000_000],
+        2,
+        |seed, size, weather| {
+            let size = usize::try_from(size).expect("it fits into memory");
+            let (came, got) = comes(seed, size, weather);
+            Ended {
+                came,
+                time: got.time,
+                told: format!("{:?} {:?}", got.result, got.refused),
+            }
+        },
+    );
 }

@@ -128,7 +128,9 @@ fn st5_tsns_wrap_in_mid_transfer() {
 #[test]
 #[ignore = "takes minutes: see its comment"]
 fn soak() {
-    weather::soak(&[1, 1000, 1_000_000, 16_000_000], |seed, size, weather| {
-        ended(&comes(download(seed, size, weather), size, weather))
-    });
+    weather::soak(
+        &[1, 1000, 1_000_000, 16_000_000],
+        0,
+        |seed, size, weather| ended(&comes(download(seed, size, weather), size, weather)),
+    );
 }

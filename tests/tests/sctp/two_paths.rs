@@ -60,7 +60,7 @@ fn sf2_a_megabyte_comes_over_two_paths_of_which_one_is_worse() {
 #[test]
 #[ignore = "takes minutes: see its comment"]
 fn soak_over_two_paths() {
-    weather::soak(&[1000, 1_000_000, 4_000_000], |seed, size, weather| {
+    weather::soak(&[1000, 1_000_000, 4_000_000], 0, |seed, size, weather| {
         ended(&comes(download(seed, size, weather), size, weather))
     });
 }
