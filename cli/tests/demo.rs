@@ -171,10 +171,10 @@ fn lost_packets_are_sent_again_or_asked_for() {
     let output = folder.path().join("out");
     let told = succeed(demo(
         Path::new(ROOT),
-        &["--loss", "6", "--output", output.to_str().unwrap()],
+        &["--loss", "20", "--output", output.to_str().unwrap()],
     ));
     assert!(
-        told.contains("6 % of the packets lost on the way"),
+        told.contains("20 % of the packets lost on the way"),
         "{told}"
     );
     // The last number but those with a unit: what was sent again, what was asked for again.
