@@ -83,9 +83,11 @@ impl Progress {
         if !wanted || !io::stderr().is_terminal() {
             return Self(None);
         }
-        let bar = BARS.add(ProgressBar::no_length());
-        bar.set_message(printable(name.as_bytes()));
-        Self(Some(bar))
+        let bar = ProgressBar::no_length().with_message(printable(name.as_bytes()));
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
+        }
+        Self(Some(BARS.add(bar)))
     }
 
     /// The body is `length` bytes long, if that is known, and begins anew with `have` of them.
