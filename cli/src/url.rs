@@ -257,6 +257,10 @@ fn split_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
     if host.is_empty() {
         return Err("the host is missing");
     }
+    // As of `-C -`, which curl wants and this program does not.
+    if host.starts_with('-') {
+        return Err("no host begins with a dash");
+    }
     if host.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
         return Err("the host has a space or control character");
     }
@@ -401,6 +405,8 @@ mod tests {
             "[::1]x/",
             "user@h/",
             "a b/",
+            "-",
+            "-h:8080/",
             "",
         ] {
             let failure = Target::parse(text, None).unwrap_err();
