@@ -28,7 +28,7 @@ pub(crate) struct Demo {
     #[arg(long, value_enum, default_value = "udp")]
     pub(crate) via: Via,
 
-    /// Lose so many of a hundred packets on the way, the same ones each time
+    /// Lose so many of a hundred packets on the way, 30 at most, the same ones each time
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=30))]
     pub(crate) loss: u8,
 
