@@ -48,8 +48,10 @@ pub(crate) const FIREWALLS: &[Tool] = &[
     tool("unshare", "util-linux"),
 ];
 
-/// What the tests of the program look at its pages with, and letters for it.
-pub(crate) const BROWSER: &[Tool] = &[
+/// What the tests of the program look at its pages with: of the Web, with letters for them, and of
+/// the manual. Not all systems have them to install; tests do without them and say so.
+pub(crate) const READERS: &[Tool] = &[
+    tool("man", "man-db"),
     tool("chromium", "chromium"),
     tool(
         "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",

@@ -24,8 +24,8 @@ const FIELDS: [&str; 6] = [
 /// What differs between protocols.
 #[derive(Clone, Copy)]
 struct Protocol {
-    /// The fields of the source port, of the kind of packet, and of what became of the checksum.
-    fields: [&'static str; 3],
+    /// The fields of the ports, of the kind of packet, and of what became of the checksum.
+    fields: [&'static str; 4],
     /// Whether there is a checksum to check.
     summed: bool,
     /// Names a kind.
@@ -49,8 +49,9 @@ pub(crate) struct Dissected {
 struct Packet {
     milliseconds: f64,
     source: String,
-    /// The source port of DCCP: both ends may have one address.
+    /// The protocol's source port: both ends may have one address.
     port: String,
+    to_port: String,
     kind: String,
     fault: Option<String>,
 }
@@ -66,13 +67,23 @@ pub(crate) fn sctp(file: &Path) -> Result<Dissected, Failure> {
 }
 
 const DCCP: Protocol = Protocol {
-    fields: ["dccp.srcport", "dccp.type", "dccp.checksum.status"],
+    fields: [
+        "dccp.srcport",
+        "dccp.dstport",
+        "dccp.type",
+        "dccp.checksum.status",
+    ],
     summed: true,
     name: |kind| packet_type(kind).to_owned(),
 };
 
 const SCTP: Protocol = Protocol {
-    fields: ["sctp.srcport", "sctp.chunk_type", "sctp.checksum.status"],
+    fields: [
+        "sctp.srcport",
+        "sctp.dstport",
+        "sctp.chunk_type",
+        "sctp.checksum.status",
+    ],
     summed: true,
     name: |chunks| {
         let names: Vec<&str> = chunks.split(',').map(chunk_type).collect();
@@ -125,6 +136,7 @@ fn read_packet(line: &str, protocol: Protocol) -> Option<Packet> {
         severities,
         messages,
         port,
+        to_port,
         kind,
         checksum,
     ] = fields[..]
@@ -151,6 +163,7 @@ fn read_packet(line: &str, protocol: Protocol) -> Option<Packet> {
         milliseconds: time.parse::<f64>().ok()? * 1000.0,
         source: format!("{v4}{v6}"),
         port: port.to_owned(),
+        to_port: to_port.to_owned(),
         kind: (protocol.name)(kind),
         fault,
     })
@@ -201,6 +214,16 @@ fn chunk_type(number: &str) -> &'static str {
 impl Dissected {
     pub(crate) fn count(&self) -> usize {
         self.packets.len()
+    }
+
+    /// Only those of the connection that the first packet belongs to: an earlier one whose last
+    /// packet was lost may still be ending.
+    pub(crate) fn of_one_connection(mut self) -> Self {
+        if let Some(client) = self.packets.first().map(|packet| packet.port.clone()) {
+            self.packets
+                .retain(|packet| packet.port == client || packet.to_port == client);
+        }
+        self
     }
 
     /// Those from one address.
