@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::Bytes;
+use proto::accept;
 use proto::client::{self, Wanted};
+use proto::disposition;
 use proto::machine::{CloseReason, Datagram, Delivery, Disposition, Machine};
 use proto::request::{self, Form, Progress, Rejection, Request, RequestReader};
 use proto::response::{self, HeadError, ResponseHead, ResponseReader};
@@ -93,6 +95,9 @@ fn check_request(request: &Request, limits: request::Limits) {
     assert!(request.fields.len() <= limits.fields);
     assert!(request.content_length <= limits.content);
     assert!(is_printable(&request.to_string()));
+    for (_, value) in request.fields.iter() {
+        check_preferences(value);
+    }
     let mut written = Vec::new();
     request::write(
         &mut written,
@@ -171,6 +176,7 @@ fn check_head(head: &ResponseHead, limits: response::Limits) {
     for (name, value) in head.fields.iter() {
         assert!(name.is_ascii());
         assert!(!value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+        check_disposition(value);
     }
     let mut written = Vec::new();
     response::write(&mut written, head.status, &head.fields);
@@ -185,6 +191,28 @@ fn check_head(head: &ResponseHead, limits: response::Limits) {
         (again.status, again.fields),
         (head.status, head.fields.clone())
     );
+}
+
+/// Reads `value` as a Content-Disposition: a name that is found in it is found again in the extended
+/// notation, which is taken before the other.
+fn check_disposition(value: &[u8]) {
+    let Some(name) = disposition::file_name(value) else {
+        return;
+    };
+    let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let again = format!("attachment; filename=other; filename*=UTF-8''{encoded}");
+    assert_eq!(disposition::file_name(again.as_bytes()), Some(name));
+}
+
+/// Reads `value` as an Accept and an Accept-Encoding: all qualities are ones, and what is said
+/// first of a coding counts.
+fn check_preferences(value: &[u8]) {
+    for coding in ["gzip", "br", "identity"] {
+        assert!(accept::coding(Some(value), coding) <= 1000);
+    }
+    assert!(accept::media_type(Some(value), "text/html") <= 1000);
+    let first = [b"gzip;q=0.5, ", value].concat();
+    assert_eq!(accept::coding(Some(&first), "gzip"), 500);
 }
 
 /// Reads `input` as a request target: what is accepted cannot leave the folder it is looked up in,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::paths::Condition;
 use super::timers::PathTimer;
-use super::{Association, Context, Control};
+use super::{Association, Context, Control, WindowProbe};
 use crate::chunk::{ChunkType, put};
 use crate::packet::Header;
 use crate::parameter::{self, ParameterType, Parameters};
@@ -97,20 +97,35 @@ impl Association {
         }
     }
 
-    /// Moves data to the best path, with all that is in flight on the one it leaves.
+    /// Moves data to the best path. What is in flight on the one it leaves is given up only if that
+    /// one does not answer: else it arrives, and to send it again would be for nothing.
     pub(super) fn choose_path(&mut self, cx: &mut Context<'_>, now: Instant) {
         let left = self.paths.current;
         if self.paths.choose() {
-            self.lose_all(left);
-            self.stop_data_timers(left);
-            self.paths[left].tail_probes = 0;
-            self.paths[left].credit = 0;
             let current = self.paths.current;
+            // Of a loss that was found while data went elsewhere.
+            self.paths[current].credit = 0;
+            if self.paths[left].condition != Condition::Active {
+                self.give_up(cx, now, left);
+            }
             self.paths[current].on_idle(now);
             self.path_event(current, PathChange::InUse);
-            if self.paths[left].condition == Condition::Suspect && self.paths[left].beat.is_none() {
-                self.beat(cx, now, left);
-            }
+        }
+    }
+
+    /// Sends elsewhere what is in flight on a path.
+    fn give_up(&mut self, cx: &mut Context<'_>, now: Instant, path: usize) {
+        self.lose_all(path);
+        self.stop_data_timers(path);
+        // Its timer ran here.
+        if self.window_probe == WindowProbe::Waiting {
+            self.window_probe = WindowProbe::None;
+        }
+        let state = &mut self.paths[path];
+        state.tail_probes = 0;
+        state.credit = 0;
+        if state.condition == Condition::Suspect && state.beat.is_none() {
+            self.beat(cx, now, path);
         }
     }
 
@@ -118,9 +133,14 @@ impl Association {
     pub(super) fn suspect(&mut self, cx: &mut Context<'_>, now: Instant, path: usize) {
         if self.paths[path].condition == Condition::Active && self.paths.has_other(path) {
             self.paths[path].condition = Condition::Suspect;
-            self.counts.failovers += 1;
             self.path_event(path, PathChange::Suspect);
-            self.choose_path(cx, now);
+            if path == self.paths.current {
+                self.counts.failovers += 1;
+                self.choose_path(cx, now);
+            } else {
+                // Data has left it before, while it answered.
+                self.give_up(cx, now, path);
+            }
         }
     }
 

@@ -93,6 +93,7 @@ impl Association {
             follows: false,
         };
         self.header().encode(out);
+        let again = self.flight.has_lost();
         let alone = self.write_control(cx, limit, out, &mut packet);
         if !alone {
             self.write_sack(cx, out, &packet, 0);
@@ -113,7 +114,8 @@ impl Association {
         packet::finish(out, start);
         let segment = out.len() - start;
         let has_data = self.first_polled != self.next_packet;
-        let ecn = match has_data && !self.state.is_setup() {
+        // RFC 3168 §6.1.5: not of what is sent again, so that a mark is of one packet only.
+        let ecn = match has_data && !again && !self.state.is_setup() {
             true => self.data_ecn(path, self.first_polled),
             false => Ecn::NotEct,
         };

@@ -170,6 +170,8 @@ pub struct Passing<'a> {
     pub destination: SocketAddr,
     /// Whether it may be fragmented.
     pub may_fragment: bool,
+    /// Its ECN field, as it was sent.
+    pub ecn: Ecn,
     /// Its bytes.
     pub payload: &'a [u8],
 }
@@ -373,6 +375,7 @@ impl Pipe {
             at: sent.at,
             destination: sent.destination,
             may_fragment: sent.may_fragment,
+            ecn: sent.ecn,
             payload: &sent.payload,
         })
     }

@@ -1,5 +1,7 @@
 //! Marks of congestion instead of losses (RFC 4960 Appendix A, RFC 3168).
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sctp::chunk::{self, ChunkType};
@@ -7,8 +9,9 @@ use sctp::congestion::Algorithm;
 use sctp::packet::describe;
 use sctp::{Config, PathStats, Tsn};
 use tests::associations::{Pair, Scenario, Stage, encode};
-use tests::netsim::{Carrier, Config as Pipe, EcnTreatment};
+use tests::netsim::{Carrier, Config as Pipe, EcnTreatment, Fate, Passing};
 use tests::transcript::Side;
+use transport::Ecn;
 
 /// 20 Mbit/s in bytes a second, IP headers included.
 const LINE: u64 = 2_500_000;
@@ -95,6 +98,35 @@ fn so7_a_mark_is_told_until_the_sender_confirms() {
     );
     // Each mark is told for a round trip, and then no more.
     assert!(confirms.count() >= 2 && echoes.len() < told.len() / 2);
+}
+
+#[test]
+fn so7_what_is_sent_again_is_not_ecn_capable() {
+    let mut pair = scenario(None, EcnTreatment::Passes).begin();
+    let highest = Rc::new(RefCell::new(None::<Tsn>));
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let (notes, mut number) = (Rc::clone(&seen), 0);
+    let choose = move |passing: Passing<'_>| {
+        let words = describe(passing.payload);
+        let (_, rest) = words.split_once("DATA tsn=")?;
+        let first = Tsn::new(rest.split(' ').next()?.parse().expect("a TSN"));
+        number += 1;
+        let mut highest = highest.borrow_mut();
+        let again = highest.is_some_and(|highest| !highest.precedes(first));
+        if !again {
+            *highest = Some(first);
+        }
+        notes.borrow_mut().push((again, passing.ecn));
+        (number % 100 == 0).then_some(Fate::Lost)
+    };
+    pair.network.choose(Side::Server, Box::new(choose));
+    pair.run(Duration::from_secs(60));
+    assert!(pair.client.has_everything());
+    let seen = seen.borrow();
+    let of = |again| seen.iter().filter(move |one| one.0 == again);
+    assert!(of(true).count() > 10);
+    assert!(of(true).all(|(_, ecn)| *ecn == Ecn::NotEct));
+    assert!(of(false).filter(|(_, ecn)| *ecn == Ecn::Ect0).count() > 1000);
 }
 
 #[test]

@@ -144,6 +144,53 @@ fn sf2_a_path_that_comes_back_is_used_again() {
     assert_eq!(pair.client.closed(), Some(CloseReason::Shutdown));
 }
 
+/// What is in flight on the path that data leaves, since a better one is back, arrives: it is not
+/// sent again, even where the other path is so much quicker that packets overtake it.
+#[test]
+fn sf2_what_is_in_flight_when_a_path_comes_back_is_not_sent_again() {
+    for seed in 0..6 {
+        let mut pair = two_paths(seed, 40_000_000);
+        let slow = [address(51, 0).ip(), address(52, 0).ip()];
+        let back = Duration::from_secs(3);
+        for (side, index) in [(Side::Client, 2), (Side::Server, 1)] {
+            let first = address(index, 0).ip();
+            let choose = move |passing: Passing<'_>| {
+                let to = passing.destination.ip();
+                let cut = Duration::from_millis(500)..back + Duration::from_millis(17 * seed);
+                if slow.contains(&to) {
+                    return Some(Fate::Late(Duration::from_millis(20)));
+                }
+                (to == first && cut.contains(&passing.at)).then_some(Fate::Lost)
+            };
+            pair.network.choose(side, Box::new(choose));
+        }
+        pair.run(back);
+        let counts = |pair: &mut Pair| {
+            let server = pair.server.stats().expect("it goes on");
+            let again: u64 = server.paths.iter().map(|path| path.retransmissions).sum();
+            let duplicates = pair.client.stats().expect("it goes on").duplicates;
+            (server.current_path, server.outstanding, again, duplicates)
+        };
+        let mut before = counts(&mut pair);
+        let mut now = before;
+        while now.0 == 1 && pair.network.elapsed() < 2 * back {
+            before = now;
+            pair.run_for(Duration::from_millis(1));
+            now = counts(&mut pair);
+        }
+        let (_, outstanding, again, duplicates) = before;
+        assert_eq!((before.0, now.0), (1, 0), "seed {seed}");
+        assert!(outstanding > 50_000, "much is in flight: {outstanding}");
+        pair.run_for(Duration::from_millis(300));
+        let (current, _, again_now, duplicates_now) = counts(&mut pair);
+        println!(
+            "seed {seed}: {outstanding} bytes in flight, {again_now} - {again} again, {duplicates_now} - {duplicates} twice"
+        );
+        assert_eq!(current, 0, "seed {seed}");
+        assert!(duplicates_now - duplicates <= 2, "seed {seed}");
+    }
+}
+
 #[test]
 fn sf1_a_hole_of_five_seconds_is_survived_and_one_that_lasts_is_reported() {
     for (seconds, came) in [(5, true), (3600, false)] {
