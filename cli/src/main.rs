@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod get;
 mod man;
+mod names;
 mod peers;
 mod plan;
 mod probe;

@@ -82,6 +82,7 @@ fn wrong_usage_is_explained() {
             &["get", "-C", "-o", "-", "/x"],
             &["get", "--open", "-o", "-", "/x"],
             &["get", "-i", "no-such-file"],
+            &["get", "-i", "/dev/null"],
             &["get", "--peer", "127.0.0.2", "--proto", "dccp", "/x"],
             &["get", "--peer", "127.0.0.2", "--via", "kernel", "/x"],
             &["get", "--service-code", "1", "--service-code", "2", "/x"],

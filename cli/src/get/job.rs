@@ -235,6 +235,14 @@ fn targets(args: &args::Get) -> Result<Vec<String>, Failure> {
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     targets.extend(lines.map(str::to_owned));
+    if targets.is_empty() {
+        let name = name.display().to_string();
+        let name = terminal::printable(name.as_bytes());
+        return Err(
+            Failure::new(Code::Usage, format_args!("there is no target in {name}"))
+                .hint("name a file that has one in each line"),
+        );
+    }
     Ok(targets)
 }
 

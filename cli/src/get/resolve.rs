@@ -1,16 +1,11 @@
 //! From a host name to addresses, in the order in which they are tried.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
 
 use super::job::Job;
-use crate::clock;
 use crate::exit::{Code, Failure};
-
-/// How often a wait for the resolver looks whether the user gave up.
-const TURN: Duration = Duration::from_millis(50);
+use crate::names::{self, TooLong};
 
 /// The addresses of the target, those of the wanted kind, the kinds taking turns.
 pub(super) fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
@@ -23,7 +18,11 @@ pub(super) fn resolve(job: &Job, until: Instant) -> Result<Vec<SocketAddr>, Fail
         };
         return reachable(job, "this machine", vec![SocketAddr::new(address, port)]);
     };
-    let found = look_up(job, host, port, until)?;
+    let too_long = TooLong {
+        until,
+        hint: "--connect-timeout allows more time",
+    };
+    let found = names::look_up(host, port, too_long, || job.shutdown.graceful.is_stopped())?;
     let (count, mut usable) = (found.len(), found);
     usable.retain(|address| {
         (address.is_ipv4() || !job.ipv4_only) && (address.is_ipv6() || !job.ipv6_only)
@@ -78,56 +77,6 @@ fn reachable(
         return Err(Failure::new(Code::Resolve, message).hint("leave out --bind"));
     }
     Ok(addresses)
-}
-
-/// Asks the system's resolver, which cannot be interrupted, on a thread that may be left behind.
-fn look_up(job: &Job, host: &str, port: u16, until: Instant) -> Result<Vec<SocketAddr>, Failure> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let (sender, receiver) = mpsc::channel();
-    let question = if host.contains(':') {
-        // An IPv6 address with a zone.
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    };
-    thread::spawn(move || {
-        let answer = question.to_socket_addrs().map(Iterator::collect);
-        // Nobody listens any more if it took too long.
-        let _ = sender.send(answer);
-    });
-    loop {
-        match receiver.recv_timeout(TURN) {
-            Ok(Ok(addresses)) => return Ok(addresses),
-            Ok(Err(error)) => {
-                let error = error.to_string();
-                let reason = error
-                    .strip_prefix("failed to lookup address information: ")
-                    .unwrap_or(&error);
-                return Err(Failure::new(
-                    Code::Resolve,
-                    format_args!("cannot find the address of {host:?}: {reason}"),
-                )
-                .hint("is the name right, and the network up?"));
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::new(Code::Resolve, "the resolver failed")
-                    .hint("name the host by its address"));
-            }
-            Err(RecvTimeoutError::Timeout) if job.shutdown.graceful.is_stopped() => {
-                return Err(Failure::interrupted());
-            }
-            Err(RecvTimeoutError::Timeout) if clock() >= until => {
-                return Err(Failure::new(
-                    Code::Timeout,
-                    format_args!("finding the address of {host:?} took too long"),
-                )
-                .hint("--connect-timeout allows more time"));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-    }
 }
 
 #[cfg(test)]

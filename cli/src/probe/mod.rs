@@ -7,7 +7,7 @@ mod verdict;
 mod witness;
 
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 
@@ -19,7 +19,9 @@ use self::attempt::Attempt;
 use self::verdict::Verdict;
 use crate::args::{self, Proto, Via};
 use crate::carrier::{Carrier, carriers};
+use crate::clock;
 use crate::exit::{Code, Failure};
+use crate::names::{self, TooLong};
 use crate::plan::SERVICE_CODE;
 
 /// At least one of what was asked for passes.
@@ -30,12 +32,13 @@ const BLOCKED: u8 = 1;
 const NOTHING_TO_TRY: u8 = 3;
 
 /// Exit codes of `probe`, for its page of the manual.
-pub(crate) const EXIT_CODES: [(u8, &str); 6] = [
+pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
     (PASSES, "at least one of what was asked for passes"),
     (BLOCKED, "none of it does"),
     (Code::Usage as u8, "wrong usage"),
     (NOTHING_TO_TRY, "none of it can be tried on this machine"),
     (Code::Resolve as u8, "host not found"),
+    (Code::Timeout as u8, "finding the host took too long"),
     (Code::Write as u8, "cannot write"),
 ];
 
@@ -103,11 +106,14 @@ fn print(text: &str) -> Result<(), Failure> {
 /// The first address of `host` of a family that is wanted.
 fn resolve(args: &args::Probe, host: &str) -> Result<SocketAddr, Failure> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let found = (bare, args.port).to_socket_addrs().map_err(|error| {
-        let message = format_args!("cannot find the address of {host:?}: {error}");
-        Failure::new(Code::Resolve, message).hint("is the name right, and the network up?")
-    })?;
+    let too_long = TooLong {
+        until: clock() + args.timeout,
+        hint: "--timeout allows more time",
+    };
+    // Nothing is under way yet, so a signal ends the program.
+    let found = names::look_up(bare, args.port, too_long, || false)?;
     let mut usable = found
+        .into_iter()
         .filter(|address| (address.is_ipv4() || !args.ipv4) && (address.is_ipv6() || !args.ipv6));
     usable.next().ok_or_else(|| {
         let kind = if args.ipv6 { "IPv6" } else { "IPv4" };
