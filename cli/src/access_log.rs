@@ -6,15 +6,20 @@ use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use proto::date::HttpDate;
 use proto::request::{Form, Request};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use socket::hangup;
 use transport::LogEntry;
 
+use crate::clock;
 use crate::terminal::printable;
 pub(crate) use crate::terminal::tell;
 
@@ -48,7 +53,7 @@ pub(crate) struct Client {
 /// Where lines about requests go, for all connections of a server.
 ///
 /// Each line, and each block of lines, is written with one call, so that those of several threads
-/// do not mix. Where nobody reads any more, the server serves on. After a SIGHUP the file is opened
+/// do not mix. Where nobody reads any more, the server serves on, and leaves out lines. After a SIGHUP the file is opened
 /// anew under its name: the old one may have been moved away.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -71,6 +76,30 @@ struct LogFile {
     file: File,
     /// How often SIGHUP had come when it was opened.
     hangups: usize,
+}
+
+/// How long the server waits for a reader of its log that is late.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes that a pipe takes at once when it takes any (pipe(7), on Linux).
+const PIPE_BUF: usize = 4096;
+
+/// Whether a write to `file` will not block, now or within `patience`.
+fn is_writable(file: BorrowedFd<'_>, patience: Duration) -> bool {
+    let until = clock() + patience;
+    loop {
+        let left = until.saturating_duration_since(clock());
+        // A time of a second at most is one.
+        let left = Timespec::try_from(left).ok();
+        let mut polled = [PollFd::from_borrowed_fd(file, PollFlags::OUT)];
+        match poll(&mut polled, left.as_ref()) {
+            // A signal came.
+            Err(Errno::INTR) => {}
+            // What is wrong the write will tell.
+            Ok(1..) | Err(_) => return true,
+            Ok(0) => return false,
+        }
+    }
 }
 
 impl LogFile {
@@ -149,7 +178,7 @@ impl Log {
             }
         };
         let result = match &self.sink {
-            Sink::Stdout => io::stdout().lock().write_all(line.as_bytes()),
+            Sink::Stdout => self.write_to_stdout(line.as_bytes()),
             Sink::File(file) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 file.write(line.as_bytes())
@@ -157,12 +186,34 @@ impl Log {
         };
         match result {
             Ok(()) => self.failing.store(false, Ordering::Relaxed),
+            // stderr may be read by who does not read stdout.
             Err(error) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
+                if !self.failing.swap(true, Ordering::Relaxed)
+                    && is_writable(io::stderr().as_fd(), Duration::ZERO)
+                {
                     tell(&format!("the access log cannot be written: {error}\n"));
                 }
             }
         }
+    }
+
+    /// Writes a line where somebody reads. Where nobody does, a pipe fills up; its writer would
+    /// wait for ever, and with it all clients.
+    fn write_to_stdout(&self, line: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        for piece in line.chunks(PIPE_BUF) {
+            let patience = if self.failing.load(Ordering::Relaxed) {
+                Duration::ZERO
+            } else {
+                PATIENCE
+            };
+            if !is_writable(stdout.as_fd(), patience) {
+                let message = "nobody reads it; lines are left out until somebody does";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            stdout.write_all(piece)?;
+        }
+        stdout.flush()
     }
 
     /// Shows what a client asks, if that is wanted.

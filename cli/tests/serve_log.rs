@@ -130,3 +130,33 @@ fn a_level_tells_what_those_before_it_tell_and_more() {
         assert!(debug.contains("< 200 OK, 7 bytes of body"), "{debug}");
     }
 }
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_client() {
+    let folder = root();
+    // More lines than a pipe holds.
+    let targets = folder.path().join("targets");
+    for (proto, driver) in [("sctp", "std"), ("sctp", "mio")] {
+        let server = Server::start(proto, folder.path(), &["--driver", driver]);
+        fs::write(
+            &targets,
+            format!("{}\n", server.target("/a.txt")).repeat(1500),
+        )
+        .unwrap();
+        let mut client = server.client(&["-I", "-i", targets.to_str().unwrap()]);
+        let output = client.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{driver} {}",
+            common::stderr(&output)
+        );
+        let (told, log) = server.stop();
+        assert!(
+            told.contains("nobody reads it; lines are left out"),
+            "{told}"
+        );
+        let count = log.lines().count();
+        assert!((500..1500).contains(&count), "{count} lines");
+        assert!(log.lines().all(|line| line.ends_with(" 200 -")), "{log}");
+    }
+}
