@@ -78,7 +78,7 @@ fn an_interrupted_download_is_gone_on_with_to_the_same_bytes() {
 }
 
 #[test]
-#[ignore = "takes a minute and 2 GiB of disk"]
+#[ignore = "takes 2 GiB of disk"]
 fn an_interrupted_download_of_1_gib_is_gone_on_with_to_the_same_bytes() {
     for proto in BOTH {
         interrupt_and_go_on(proto, 1024 * MIB);
